@@ -1,0 +1,78 @@
+"""The exact point at which the broker stands still.
+
+Counts every message in both directions from the start of the process and says, for each, whether
+the armed point has been reached. It holds no messages and sends nothing: the broker asks and obeys.
+"""
+
+from collections import Counter
+from typing import Literal
+
+from fakebroker.control_messages import InMoment, OutMoment, Point
+
+
+class PointError(Exception):
+    """The point cannot be armed or left; the message says why."""
+
+
+class Breakpoint:
+    """One point at a time: unarmed, armed, or halted at it."""
+
+    def __init__(self) -> None:
+        self.halted: Point | None = None
+        self._armed: Point | None = None
+        self._passed: Counter[tuple[str, str]] = Counter()
+
+    def count(self, direction: Literal["in", "out"], message: str) -> int:
+        """Count one more message of a kind and return its occurrence, from 1."""
+        self._passed[direction, message] += 1
+        return self._passed[direction, message]
+
+    def arm(self, point: Point) -> None:
+        """Arm a point, replacing the one before.
+
+        Raises:
+            PointError: The broker stands still already, or the occurrence has passed.
+        """
+        if self.halted is not None:
+            raise PointError(f"the broker stands still at {self.halted}: release it first")
+        passed = self._passed[point.direction, point.message]
+        if passed >= point.occurrence:
+            raise PointError(
+                f"occurrence {point.occurrence} of {point.message} ({point.direction}) has passed: "
+                f"{passed} were seen; arm a later one, or arm it before"
+            )
+        self._armed = point
+
+    def reached(
+        self,
+        direction: Literal["in", "out"],
+        message: str,
+        *,
+        occurrence: int,
+        moment: InMoment | OutMoment,
+    ) -> bool:
+        """Say whether this is the armed point."""
+        armed = self._armed
+        return armed is not None and (
+            armed.direction,
+            armed.message,
+            armed.occurrence,
+            armed.moment,
+        ) == (direction, message, occurrence, moment)
+
+    def halt(self) -> Point:
+        """Stand still at the armed point and return it."""
+        assert self._armed is not None, "halt without an armed point"
+        self.halted, self._armed = self._armed, None
+        return self.halted
+
+    def release(self) -> Point:
+        """Leave the point and return it.
+
+        Raises:
+            PointError: The broker does not stand still.
+        """
+        if self.halted is None:
+            raise PointError("the broker does not stand still at any point: nothing to release")
+        point, self.halted = self.halted, None
+        return point

@@ -1,0 +1,403 @@
+"""The whole broker as one state machine: sessions, exchange, market and the crash point.
+
+Bytes and time come in as arguments, bytes for sockets go out as effects, facts go to the journal.
+Nothing here reads a clock or a socket. Inputs are handled one message at a time in the order in
+which they arrived, so that a crash point between two messages is a place and not a moment.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal, assert_never
+
+from fakebroker.answers import Answer, Answers
+from fakebroker.books import read_books
+from fakebroker.breakpoint import Breakpoint, PointError
+from fakebroker.control_messages import Books, Point, Step
+from fakebroker.deferred import AccountNews, ClientIdFree, CommissionNews, DebtQueue
+from fakebroker.exchange.events import ExchangeEvent
+from fakebroker.exchange.exchange import Exchange
+from fakebroker.journal import Journal
+from fakebroker.market.source import Market
+from fakebroker.outbox import Effect, Outbox
+from fakebroker.protocol.connection import Event, ProtocolFailed, UnknownRequest, VersionOffered
+from fakebroker.protocol.describe import describe
+from fakebroker.protocol.requests import Request, StartApi
+from fakebroker.routing import News, Routing
+from fakebroker.session import Session
+from fakebroker.settings import BrokerSettings
+from fakebroker.values import Action, Contract
+
+
+@dataclass(frozen=True, slots=True)
+class _Connected:
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    session: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    session: int
+
+
+_Input = _Connected | _Received | _Lost
+
+
+@dataclass(frozen=True, slots=True)
+class _HeldRequest:
+    session: Session
+    request: Request
+    occurrence: int
+
+
+class Broker:
+    """An IB Gateway as a deterministic function of what is fed to it.
+
+    Every input method takes exchange time `now` (aware) and returns the effects for the sockets.
+    """
+
+    def __init__(
+        self, settings: BrokerSettings, market: Market, *, start: datetime, journal: Journal
+    ) -> None:
+        self.now = start
+        self.frames_received = 0
+        self._market = market
+        self._journal = journal
+        self._point = Breakpoint()
+        self._outbox = Outbox(journal, self._point)
+        self._exchange = Exchange(settings)
+        self._debts = DebtQueue()
+        self._sessions: dict[int, Session] = {}
+        self._taken_client_ids: set[int] = set()
+        self._answers = Answers(self._exchange, settings)
+        self._routing = Routing(self._exchange, settings, self._debts)
+        self._settings = settings
+        self._arrived: deque[_Input] = deque()
+        self._inbox: deque[tuple[Session, Event]] = deque()
+        self._held: _HeldRequest | None = None
+
+    # Inputs from the sockets
+
+    def connect(self, session: int, now: datetime) -> list[Effect]:
+        """Register a new connection under a number the caller chose."""
+        return self._input(_Connected(session), now)
+
+    def receive(self, session: int, data: bytes, now: datetime) -> list[Effect]:
+        """Take bytes that a client sent, cut anywhere."""
+        return self._input(_Received(session, data), now)
+
+    def disconnect(self, session: int, now: datetime) -> list[Effect]:
+        """Learn that a client's socket is gone."""
+        return self._input(_Lost(session), now)
+
+    # Inputs from time
+
+    def next_deadline(self) -> datetime | None:
+        """Return when `tick` has something to do next."""
+        dues = [due for due in (self._debts.next_due(), self._market.next_end()) if due is not None]
+        return min(dues, default=None)
+
+    def tick(self, now: datetime) -> list[Effect]:
+        """Do everything that is due by `now`, in the order of its time."""
+        while self.halted is None and (due := self.next_deadline()) is not None and due <= now:
+            self._play_next(due)
+        self._move_time(now)
+        return self._outbox.take()
+
+    def step(self) -> tuple[Step, list[Effect]]:
+        """Do the one thing that is due next, whenever that is, and move time there.
+
+        Raises:
+            PointError: The broker stands still at a point.
+        """
+        if self.halted is not None:
+            raise PointError(f"the broker stands still at {self.halted}: release it, then step")
+        due = self.next_deadline()
+        if due is None:
+            return Step(kind="end", time=self.now), []
+        kind = self._play_next(due)
+        return Step(kind=kind, time=self.now), self._outbox.take()
+
+    # Inputs from whoever drives the broker
+
+    @property
+    def halted(self) -> Point | None:
+        """The point at which the broker stands still."""
+        return self._point.halted
+
+    def break_at(self, point: Point) -> None:
+        """Arm the point at which to stand still.
+
+        Raises:
+            PointError: It has passed already, or the broker stands still now.
+        """
+        self._point.arm(point)
+
+    def release(self, now: datetime, *, deliver: bool) -> list[Effect]:
+        """Leave the point; what was held arrives, or is lost as bytes in flight are.
+
+        Raises:
+            PointError: The broker does not stand still.
+        """
+        self._point.release()
+        self._move_time(now)
+        self._journal.write("released", self.now, deliver=deliver)
+        held, self._held = self._held, None
+        self._outbox.release(self.now, deliver=deliver)
+        if held is not None and deliver:
+            self._process(held)
+        elif held is not None:
+            self._lose_input(held)
+        return self._run()
+
+    def fill(self, perm_id: int, *, shares: Decimal, price: Decimal, now: datetime) -> list[Effect]:
+        """Fill a working order by hand.
+
+        Raises:
+            ExchangeError: The order is unknown, not working, or smaller than that.
+        """
+        return self._by_hand(self._exchange.fill(perm_id, shares, price, now=now), now)
+
+    def cancel(self, perm_id: int, *, now: datetime) -> list[Effect]:
+        """Cancel an order as the broker would.
+
+        Raises:
+            ExchangeError: The order is unknown or done.
+        """
+        reason = "cancelled by the broker"
+        return self._by_hand(self._exchange.cancel_by_perm(perm_id, now=now, reason=reason), now)
+
+    def manual_order(
+        self, symbol: str, action: Literal["BUY", "SELL"], *, quantity: Decimal, now: datetime
+    ) -> list[Effect]:
+        """Send a market order as a person in TWS would.
+
+        Raises:
+            ExchangeError: There is no such contract.
+        """
+        return self._by_hand(
+            self._exchange.manual_order(Contract(symbol=symbol), Action(action), quantity, now=now),
+            now,
+        )
+
+    # What can be asked
+
+    def sessions(self) -> tuple[Session, ...]:
+        """Return the connected sessions in the order of their numbers."""
+        return tuple(self._sessions[number] for number in sorted(self._sessions))
+
+    @property
+    def frames_sent(self) -> int:
+        """How many frames have left."""
+        return self._outbox.frames_sent
+
+    @property
+    def bars_played(self) -> int:
+        """How many bars of the market have been played."""
+        return self._market.played
+
+    @property
+    def bars_left(self) -> int:
+        """How many bars of the market are to come."""
+        return self._market.left
+
+    @property
+    def subscriptions(self) -> int:
+        """How many real-time bar subscriptions are alive."""
+        return sum(len(session.bars) for session in self._sessions.values())
+
+    def books(self, now: datetime) -> Books:
+        """Return the books of the day."""
+        self._move_time(now)
+        return read_books(self._exchange, self.now)
+
+    # One input after the other
+
+    def _input(self, item: _Input, now: datetime) -> list[Effect]:
+        self._move_time(now)
+        self._arrived.append(item)
+        return self._run()
+
+    def _by_hand(self, events: Sequence[ExchangeEvent], now: datetime) -> list[Effect]:
+        self._move_time(now)
+        self._route(events)
+        return self._outbox.take()
+
+    def _run(self) -> list[Effect]:
+        while self.halted is None and (self._inbox or self._arrived):
+            if self._inbox:
+                self._serve(*self._inbox.popleft())
+            else:
+                self._accept(self._arrived.popleft())
+        return self._outbox.take()
+
+    def _accept(self, item: _Input) -> None:
+        match item:
+            case _Connected(number):
+                self._sessions[number] = Session(number)
+                self._note_session("connected", self._sessions[number])
+            case _Received(number, data):
+                session = self._sessions[number]
+                if not session.closed:
+                    events = session.connection.receive(data)
+                    self._inbox.extend((session, event) for event in events)
+            case _Lost(number):
+                self._forget(self._sessions.pop(number))
+            case _:
+                assert_never(item)
+
+    def _serve(self, session: Session, event: Event) -> None:
+        match event:
+            case VersionOffered():
+                self.frames_received += 1
+                self._outbox.handshake(session, session.connection.handshake_reply(self.now))
+            case UnknownRequest():
+                self.frames_received += 1
+                self._journal.write(
+                    "unknown", self.now, session=session.number, message_id=event.message_id
+                )
+                self._reply(session, self._answers.unknown(event))
+            case ProtocolFailed(reason=reason):
+                self._note_session("error", session, reason)
+                self._outbox.close(session)
+            case _:
+                self.frames_received += 1
+                self._serve_request(session, event)
+
+    def _serve_request(self, session: Session, request: Request) -> None:
+        message = request.MESSAGE
+        held = _HeldRequest(session, request, self._point.count("in", message))
+        if session.deaf:
+            self._note_message("lost", held)
+        elif self._reached(held, "received"):
+            self._held = held
+            self._stand_still()
+        else:
+            self._process(held)
+
+    def _process(self, item: _HeldRequest) -> None:
+        self._note_message("received", item)
+        if self._reached(item, "processed"):
+            self._outbox.hold()
+        if isinstance(item.request, StartApi):
+            self._start(item.session, item.request)
+        else:
+            self._reply(item.session, self._answers.answer(item.request, item.session, self.now))
+        if self._reached(item, "processed") or self._reached(item, "answered"):
+            self._stand_still()
+
+    def _lose_input(self, item: _HeldRequest) -> None:
+        """Drop the held request and all that this session sent after it."""
+        self._note_message("lost", item)
+        item.session.deaf = True
+
+    def _reached(
+        self, item: _HeldRequest, moment: Literal["received", "processed", "answered"]
+    ) -> bool:
+        return self._point.reached(
+            "in", item.request.MESSAGE, occurrence=item.occurrence, moment=moment
+        )
+
+    def _stand_still(self) -> None:
+        self._journal.point("halted", self._point.halt(), self.now)
+
+    # Sessions
+
+    def _start(self, session: Session, request: StartApi) -> None:
+        if request.client_id in self._taken_client_ids:
+            self._note_session("refused", session, f"client id {request.client_id} is in use")
+            self._reply(session, self._answers.client_id_in_use())
+            self._outbox.close(session)
+            return
+        self._taken_client_ids.add(request.client_id)
+        session.client_id = request.client_id
+        session.ready = True
+        self._note_session("ready", session)
+        self._reply(session, self._answers.welcome(session))
+
+    def _forget(self, session: Session) -> None:
+        self._note_session("disconnected", session)
+        if not session.ready or session.client_id is None:
+            return
+        # 326 while the old socket is still held (tws-protocol.md section 0b.10).
+        if self._settings.release_delay:
+            due = self.now + self._settings.release_delay
+            self._debts.owe(ClientIdFree(session.client_id), due)
+        else:
+            self._taken_client_ids.discard(session.client_id)
+
+    # Time and the market
+
+    def _move_time(self, now: datetime) -> None:
+        self.now = max(self.now, now)
+
+    def _play_next(self, due: datetime) -> Literal["bar", "deadline"]:
+        self._move_time(due)
+        owed = self._debts.next_due()
+        if owed is not None and owed <= due:
+            self._pay()
+            return "deadline"
+        bar = self._market.pop()
+        self._journal.bar(bar, self.now)
+        self._route(self._exchange.on_bar(bar, now=self.now))
+        for session, reply in self._routing.bar(bar, self.sessions()):
+            self._outbox.emit(session, reply, self.now)
+        return "bar"
+
+    def _pay(self) -> None:
+        debt = self._debts.pop()
+        match debt:
+            case AccountNews():
+                news: News = self._routing.account_news(debt, self.sessions(), self.now)
+            case CommissionNews():
+                news = self._routing.commission_news(debt, self.sessions())
+            case ClientIdFree(client_id):
+                self._taken_client_ids.discard(client_id)
+                news = iter(())
+            case _:
+                assert_never(debt)
+        for session, reply in news:
+            self._outbox.emit(session, reply, self.now)
+
+    # Words to clients and to the journal
+
+    def _reply(self, session: Session, answer: Answer) -> None:
+        for reply in answer.replies:
+            self._outbox.emit(session, reply, self.now)
+        self._route(answer.events)
+
+    def _route(self, events: Sequence[ExchangeEvent]) -> None:
+        for event in events:
+            self._journal.exchange(event, self.now)
+            for session, reply in self._routing.event(event, self.sessions(), self.now):
+                self._outbox.emit(session, reply, self.now)
+
+    def _note_session(self, event: str, session: Session, reason: str = "") -> None:
+        self._journal.write(
+            "session",
+            self.now,
+            event=event,
+            session=session.number,
+            client_id=session.client_id,
+            server_version=session.connection.server_version,
+            reason=reason,
+        )
+
+    def _note_message(self, kind: Literal["received", "lost"], item: _HeldRequest) -> None:
+        self._journal.write(
+            kind,
+            self.now,
+            session=item.session.number,
+            client_id=item.session.client_id,
+            message=item.request.MESSAGE,
+            occurrence=item.occurrence,
+            fields=describe(item.request),
+            **({"direction": "in"} if kind == "lost" else {}),
+        )

@@ -1,0 +1,166 @@
+"""The side door: JSON lines on a unix socket, for whoever drives the broker.
+
+`{"id": 1, "do": "step"}` is answered by `{"id": 1, "ok": true, "result": {...}}` or by
+`{"id": 1, "ok": false, "error": "words"}`. The socket lies in a folder that only its owner can
+enter and has mode 0600. Requests are served by the same event loop as the TCP traffic and in
+order with it: when `status` is answered, everything that the server had read is processed.
+
+`ControlClient` is synchronous on purpose: its caller steps a day and has nothing else to do.
+"""
+
+import json
+import socket
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal, Self, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from fakebroker.control_messages import (
+    Books,
+    BooksRequest,
+    BreakAtRequest,
+    CancelRequest,
+    ControlRequest,
+    Done,
+    FillRequest,
+    ManualOrderRequest,
+    Message,
+    Point,
+    ReleaseRequest,
+    Result,
+    ShutdownRequest,
+    Status,
+    StatusRequest,
+    Step,
+    StepRequest,
+)
+
+# A line holds one request; the largest answer is the books of a day, far below this.
+LINE_LIMIT_BYTES = 16 * 1024 * 1024
+DEADLINE_SECONDS = 30.0
+
+_REQUEST: TypeAdapter[ControlRequest] = TypeAdapter(ControlRequest)
+AnswerT = TypeVar("AnswerT", bound=Message)
+
+
+class ControlError(Exception):
+    """The broker refused a control request, or does not answer; the message says why."""
+
+
+def answer_line(line: bytes, serve: Callable[[ControlRequest], Result]) -> bytes:
+    """Serve one request line and return the answer line; never raises for a bad request.
+
+    Args:
+        line: One JSON object without its newline.
+        serve: Carries the request out; a `ControlError` from it becomes the answer's words.
+    """
+    number: object = None
+    try:
+        record = json.loads(line)
+        number = record.pop("id", None) if isinstance(record, dict) else None
+        result = serve(_REQUEST.validate_python(record))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return _failure(number, f"not a line of JSON: {error}: {line[:80]!r}")
+    except ValidationError as error:
+        return _failure(number, _words(error))
+    except ControlError as error:
+        return _failure(number, str(error))
+    answer = {"id": number, "ok": True, "result": result.model_dump(mode="json")}
+    return json.dumps(answer).encode() + b"\n"
+
+
+def _failure(number: object, words: str) -> bytes:
+    return json.dumps({"id": number, "ok": False, "error": words}).encode() + b"\n"
+
+
+def _words(error: ValidationError) -> str:
+    parts = (
+        f"{'.'.join(str(step) for step in item['loc']) or 'request'}: {item['msg']}"
+        for item in error.errors(include_url=False, include_context=False)
+    )
+    return "; ".join(parts)
+
+
+class ControlClient:
+    """A typed, synchronous connection to a broker's control socket.
+
+    Raises:
+        ControlError: From every method, when the broker refuses, is gone or stays silent.
+    """
+
+    def __init__(self, path: Path, *, deadline_seconds: float = DEADLINE_SECONDS) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(deadline_seconds)
+        try:
+            self._socket.connect(str(path))
+        except OSError as error:
+            self._socket.close()
+            raise ControlError(f"no broker answers at {path}: {error}") from error
+        self._lines = self._socket.makefile("rb")
+        self._number = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up; the broker lives on."""
+        self._lines.close()
+        self._socket.close()
+
+    def status(self) -> Status:
+        """Return where the broker stands, after everything it has read is processed."""
+        return self._ask(StatusRequest(), Status)
+
+    def step(self) -> Step:
+        """Play the next bar or due deadline (lockstep only)."""
+        return self._ask(StepRequest(), Step)
+
+    def break_at(self, point: Point) -> None:
+        """Arm the one point at which the broker stands still."""
+        self._ask(BreakAtRequest(point=point), Done)
+
+    def release(self, *, deliver: bool) -> None:
+        """Leave the point; `deliver` says whether what was held still arrives."""
+        self._ask(ReleaseRequest(deliver=deliver), Done)
+
+    def books(self) -> Books:
+        """Return orders, executions, positions and cash as the broker keeps them."""
+        return self._ask(BooksRequest(), Books)
+
+    def fill(self, perm_id: int, *, shares: Decimal, price: Decimal) -> None:
+        """Fill a working order by hand, in shares at a price in its currency."""
+        self._ask(FillRequest(perm_id=perm_id, shares=shares, price=price), Done)
+
+    def cancel(self, perm_id: int) -> None:
+        """Cancel an order as the broker would."""
+        self._ask(CancelRequest(perm_id=perm_id), Done)
+
+    def manual_order(
+        self, symbol: str, action: Literal["BUY", "SELL"], *, quantity: Decimal
+    ) -> None:
+        """Send a market order as a person in TWS would, in shares."""
+        self._ask(ManualOrderRequest(symbol=symbol, action=action, quantity=quantity), Done)
+
+    def shutdown(self) -> None:
+        """End the broker process."""
+        self._ask(ShutdownRequest(), Done)
+
+    def _ask(self, request: Message, answer: type[AnswerT]) -> AnswerT:
+        self._number += 1
+        line = json.dumps({"id": self._number, **request.model_dump(mode="json")})
+        try:
+            self._socket.sendall(line.encode() + b"\n")
+            reply = self._lines.readline(LINE_LIMIT_BYTES)
+        except OSError as error:
+            raise ControlError(f"the broker does not answer {line}: {error}") from error
+        if not reply.endswith(b"\n"):
+            raise ControlError(f"the broker hung up on {line}")
+        record = json.loads(reply)
+        if not record["ok"]:
+            raise ControlError(record["error"])
+        return answer.model_validate(record["result"])

@@ -1,0 +1,226 @@
+"""What is said over the control socket, as typed values.
+
+One request a line, one answer a line, both JSON (see `control.py`). Everything here is frozen and
+refuses unknown fields, so that a misspelt word is an error and never a silent default. Decimals
+travel as strings, times as ISO 8601 with their offset.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+InMoment = Literal["received", "processed", "answered"]
+OutMoment = Literal["unsent", "sent"]
+IN_MOMENTS: tuple[InMoment, ...] = ("received", "processed", "answered")
+OUT_MOMENTS: tuple[OutMoment, ...] = ("unsent", "sent")
+
+
+class Message(BaseModel):
+    """The common manners of everything that crosses the control socket."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Point(Message):
+    """An exact place in the traffic at which the broker stands still.
+
+    `direction` is seen from the broker: "in" is what clients send. `occurrence` counts the
+    messages of that kind from 1 over the whole life of the broker process and all sessions.
+
+    Moments of "in": `received` (the frame is here, nothing of it is processed), `processed` (the
+    books have changed, no answer has left), `answered` (the answers were handed to the socket).
+    Moments of "out": `unsent` (about to leave), `sent` (handed to the socket).
+    """
+
+    direction: Literal["in", "out"]
+    message: str
+    occurrence: int = Field(ge=1)
+    moment: InMoment | OutMoment
+
+    @model_validator(mode="after")
+    def _moment_fits_direction(self) -> "Point":
+        moments: tuple[str, ...] = IN_MOMENTS if self.direction == "in" else OUT_MOMENTS
+        if self.moment not in moments:
+            raise ValueError(
+                f"moment {self.moment!r} does not exist for direction {self.direction!r}: "
+                f"use one of {', '.join(moments)}"
+            )
+        return self
+
+
+class SessionStatus(Message):
+    """One TCP connection of a client."""
+
+    session: int
+    client_id: int | None
+    ready: bool
+    peer_port: int | None
+
+
+class Status(Message):
+    """Where the broker stands; two equal answers mean that nothing moved in between."""
+
+    now: datetime
+    port: int
+    frames_received: int
+    frames_sent: int
+    bars_played: int
+    bars_left: int
+    next_due: datetime | None
+    sessions: tuple[SessionStatus, ...]
+    subscriptions: int
+    halted: Point | None
+
+
+class Step(Message):
+    """What one step played."""
+
+    kind: Literal["bar", "deadline", "end"]
+    time: datetime
+
+
+class BookOrder(Message):
+    """An order of the day, live or done, as the broker keeps it."""
+
+    perm_id: int
+    order_id: int
+    client_id: int
+    order_ref: str
+    symbol: str
+    action: str
+    order_type: str
+    quantity: Decimal
+    filled: Decimal
+    remaining: Decimal
+    limit_price: Decimal | None
+    aux_price: Decimal | None
+    status: str
+    parent_perm_id: int | None
+    oca_group: str
+    transmitted: bool
+    working: bool
+
+
+class BookPosition(Message):
+    """A position of the account; flat ones that were traded today stay listed with quantity 0."""
+
+    account: str
+    symbol: str
+    con_id: int
+    quantity: Decimal
+    average_cost: Decimal
+    realized_pnl: Decimal
+
+
+class BookExecution(Message):
+    """One execution of the day with its commission."""
+
+    exec_id: str
+    perm_id: int
+    order_id: int
+    client_id: int
+    order_ref: str
+    symbol: str
+    side: str
+    shares: Decimal
+    price: Decimal
+    time: datetime
+    commission: Decimal | None
+    realized_pnl: Decimal | None
+
+
+class Books(Message):
+    """The broker's truth at one instant."""
+
+    now: datetime
+    cash: Decimal
+    positions: tuple[BookPosition, ...]
+    orders: tuple[BookOrder, ...]
+    executions: tuple[BookExecution, ...]
+    last_prices: dict[str, Decimal]
+
+
+class StatusRequest(Message):
+    """Ask where the broker stands."""
+
+    do: Literal["status"] = "status"
+
+
+class StepRequest(Message):
+    """Play the next bar or the next thing that is due (lockstep only)."""
+
+    do: Literal["step"] = "step"
+
+
+class BreakAtRequest(Message):
+    """Stand still at a point; replaces the point that was armed before."""
+
+    do: Literal["break_at"] = "break_at"
+    point: Point
+
+
+class ReleaseRequest(Message):
+    """Go on from the point; `deliver` says whether what was held still arrives."""
+
+    do: Literal["release"] = "release"
+    deliver: bool
+
+
+class BooksRequest(Message):
+    """Ask for the books."""
+
+    do: Literal["books"] = "books"
+
+
+class FillRequest(Message):
+    """Fill a working order by hand."""
+
+    do: Literal["fill"] = "fill"
+    perm_id: int
+    shares: Decimal = Field(gt=0)
+    price: Decimal = Field(gt=0)
+
+
+class CancelRequest(Message):
+    """Cancel an order as the broker would."""
+
+    do: Literal["cancel"] = "cancel"
+    perm_id: int
+
+
+class ManualOrderRequest(Message):
+    """A person in TWS sends a market order: client 0, order id 0."""
+
+    do: Literal["manual_order"] = "manual_order"
+    symbol: str
+    action: Literal["BUY", "SELL"]
+    quantity: Decimal = Field(gt=0)
+
+
+class ShutdownRequest(Message):
+    """End the process."""
+
+    do: Literal["shutdown"] = "shutdown"
+
+
+ControlRequest = Annotated[
+    StatusRequest
+    | StepRequest
+    | BreakAtRequest
+    | ReleaseRequest
+    | BooksRequest
+    | FillRequest
+    | CancelRequest
+    | ManualOrderRequest
+    | ShutdownRequest,
+    Field(discriminator="do"),
+]
+
+
+class Done(Message):
+    """The answer to a request that has nothing to tell."""
+
+
+Result = Status | Step | Books | Done

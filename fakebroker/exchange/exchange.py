@@ -1,0 +1,320 @@
+"""The exchange: orders, prices and time go in, events come out, and the books are always right.
+
+A deterministic function of its inputs: every id is counted from the settings, time is an
+argument, nothing is random. Each input is one `Turn`, and its events come back in the order in
+which they happened. It knows no bytes and no sessions: whom an event concerns is another's
+business. Order types, times in force and refusals are in `admission.py`, what clients may do in
+`intake.py`, matching in `matching.py`, brackets and OCA groups in `groups.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from fakebroker.exchange.account import AccountValue, PositionRecord, WhatIf, order_commission
+from fakebroker.exchange.admission import Refusal, admit
+from fakebroker.exchange.book import Book, BookedExecution, day_of
+from fakebroker.exchange.catalog import Catalog
+from fakebroker.exchange.errors import ExchangeError
+from fakebroker.exchange.events import ExchangeEvent, Refused
+from fakebroker.exchange.groups import fillable
+from fakebroker.exchange.intake import Intake
+from fakebroker.exchange.matching import limit_threshold
+from fakebroker.exchange.orders import STATUS, ZERO, Order, OrderView, Stage
+from fakebroker.exchange.turn import Turn, reference_price
+from fakebroker.market.tape import Bar
+from fakebroker.settings import BrokerSettings
+from fakebroker.values import Action, Contract, OrderTerms
+
+# Who places an order by hand in TWS (tws-protocol.md section 3.3).
+TWS_CLIENT_ID = 0
+
+Events = tuple[ExchangeEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeSnapshot:
+    """The books at one instant, for `Exchange.restore`; nobody changes what is in it."""
+
+    book: Book
+
+
+class Exchange:
+    """The books of one account and the market that its orders meet."""
+
+    def __init__(self, settings: BrokerSettings) -> None:
+        self.settings = settings
+        self.catalog = Catalog()
+        self._book = Book.empty(settings)
+
+    # Inputs. Each first notices a new day, and then returns what happened.
+
+    def place(
+        self,
+        client_id: int,
+        order_id: int,
+        contract: Contract,
+        terms: OrderTerms,
+        *,
+        now: datetime,
+    ) -> Events:
+        """Take an order, or a modify where the client has a live order of this id.
+
+        Args:
+            client_id: The connection's client id.
+            order_id: The client's number for it. Ids only count up (section 3.1).
+            contract: What to trade, by conId or symbol.
+            terms: How.
+            now: Exchange time, aware.
+
+        Returns:
+            `Refused` alone when nothing entered the book: 103 used id, 104 modify after the fill,
+            105, 329 and 10326 a modify into another order, 110 price off the tick, 135 no such
+            parent, 200 unknown contract, 320 id out of range, 321, 387, 434 and 10243 bad terms.
+            Else `OrderChanged` of the order and of all that followed: an order without margin is
+            `rejected` with 201, a marketable one fills at once.
+
+        Raises:
+            ExchangeError: The terms are a what-if; those are asked of `what_if`.
+        """
+        if terms.what_if:
+            raise ExchangeError(f"order {order_id} is a what-if; ask what_if() instead of placing")
+        turn = self._turn(now)
+        refusal = self._intake(turn).place(client_id, order_id, contract, terms)
+        return self._answer(turn, refusal, client_id, order_id)
+
+    def what_if(self, contract: Contract, terms: OrderTerms) -> WhatIf | Refusal:
+        """Return what an order would do to margin and what it would cost, or its error.
+
+        Nothing is changed and no id is used. Without any price the order counts as worth nothing.
+        """
+        admitted = admit(contract, terms, account=self.settings.account, catalog=self.catalog)
+        if isinstance(admitted, Refusal):
+            return admitted
+        terms, contract = admitted.terms, admitted.contract
+        price = reference_price(terms, self._book.price(contract.symbol)) or ZERO
+        value = terms.quantity * price
+        return self._book.account.what_if(
+            contract,
+            terms.quantity if terms.action is Action.BUY else -terms.quantity,
+            price=price,
+            commission=order_commission(self.settings.commission, terms.quantity, value),
+            prices=self._book.prices_known(),
+        )
+
+    def cancel(self, client_id: int, order_id: int, *, now: datetime) -> Events:
+        """Cancel an order of this client.
+
+        Returns:
+            The cancelled order and what went with it; nothing yet when the settings let a cancel
+            take its time. `Refused` with 10147 for an order that is unknown or another client's,
+            10148 for one that is done or being cancelled; asked again about one that is done,
+            10148 decays to 10147 (section 3.3).
+        """
+        turn = self._turn(now)
+        refusal = self._intake(turn).cancel(client_id, order_id)
+        return self._answer(turn, refusal, client_id, order_id)
+
+    def cancel_by_perm(self, perm_id: int, *, now: datetime, reason: str) -> Events:
+        """Cancel an order from the broker's side, at once; `reason` follows IB's words.
+
+        Raises:
+            ExchangeError: There is no such order, or it is done.
+        """
+        order = self._live_order(perm_id, "cancelled")
+        turn = self._turn(now)
+        turn.cancel(order, reason)
+        turn.settle()
+        return tuple(turn.events)
+
+    def global_cancel(self, *, now: datetime) -> Events:
+        """Cancel every live order, of all clients and by hand (reqGlobalCancel, section 3.3)."""
+        turn = self._turn(now)
+        intake = self._intake(turn)
+        for order in self._book.live():
+            if order.live and order.stage is not Stage.CANCELLING:
+                intake.request_cancel(order)
+        turn.settle()
+        return tuple(turn.events)
+
+    def manual_order(
+        self, contract: Contract, action: Action, quantity: Decimal, *, now: datetime
+    ) -> Events:
+        """Place a market order as a person in TWS does: client 0, order id 0.
+
+        Raises:
+            ExchangeError: The order cannot be placed; the message has IB's reason.
+        """
+        terms = OrderTerms(action=action, quantity=quantity, order_type="MKT")
+        admitted = admit(contract, terms, account=self.settings.account, catalog=self.catalog)
+        if isinstance(admitted, Refusal):
+            what = f"{action} {quantity} {contract.symbol or contract.con_id}"
+            raise ExchangeError(f"manual order {what}: {admitted.text} (error {admitted.code})")
+        turn = self._turn(now)
+        turn.transmit(self._intake(turn).enter(TWS_CLIENT_ID, 0, admitted))
+        turn.settle()
+        return tuple(turn.events)
+
+    def fill(self, perm_id: int, shares: Decimal, price: Decimal, *, now: datetime) -> Events:
+        """Fill a working order by hand, whatever the tape says; the last price stays.
+
+        A stop that is filled in part stays a stop that waits for its trigger.
+
+        Raises:
+            ExchangeError: The order cannot get this fill; the message says why.
+        """
+        order = self._live_order(perm_id, "filled")
+        if not order.at_exchange:
+            why = "waits for its parent" if order.transmitted else "is not transmitted"
+            raise ExchangeError(f"order {perm_id} cannot be filled: it {why}")
+        if not shares.is_finite() or shares <= 0 or shares != shares.to_integral_value():
+            raise ExchangeError(f"cannot fill {shares} shares: use a whole number above zero")
+        if shares > (most := fillable(self._book, order)):
+            raise ExchangeError(
+                f"order {perm_id} cannot be filled {shares} shares: at most {most} are left to fill"
+            )
+        if not price.is_finite() or price <= 0:
+            raise ExchangeError(f"cannot fill at {price}: use a price above zero")
+        limit = limit_threshold(order)
+        if limit is not None and not limit.holds(price):
+            raise ExchangeError(
+                f"order {perm_id} cannot be filled at {price}: its limit is {limit.price}"
+            )
+        turn = self._turn(now)
+        # A new day may just have ended the order.
+        if order.live:
+            turn.fill(order, shares, price)
+        turn.settle()
+        return tuple(turn.events)
+
+    def on_bar(self, bar: Bar, *, now: datetime) -> Events:
+        """Take the market of one stock through a bar; `now` is when the bar is over."""
+        turn = self._turn(now)
+        turn.walk(bar)
+        return tuple(turn.events)
+
+    def end_of_day(self, *, now: datetime) -> Events:
+        """Close the session: DAY orders end as cancelled with 202, GTC orders live on (3.7)."""
+        turn = self._turn(now)
+        self._expire(turn)
+        turn.settle()
+        return tuple(turn.events)
+
+    def advance(self, *, now: datetime) -> Events:
+        """Notice the time. At midnight in New York the day's lists start anew (section 3.6).
+
+        Executions and completed orders of yesterday are gone, the day's profit and loss is zero,
+        and DAY orders that no close has ended expire. Every other input does this too; call it
+        before a query that may come on a new day.
+        """
+        return tuple(self._turn(now).events)
+
+    # Questions. None of them changes anything.
+
+    def orders(self) -> tuple[OrderView, ...]:
+        """Return the orders that are live or ended today, by permId."""
+        return tuple(row.view() for row in self._book.orders.values() if self._book.of_today(row))
+
+    def live_orders(self) -> tuple[OrderView, ...]:
+        """Return the live orders of all clients, untransmitted ones too, by permId."""
+        return tuple(order.view() for order in self._book.live())
+
+    def completed_orders(self) -> tuple[OrderView, ...]:
+        """Return the orders that ended today, in the order in which they ended."""
+        done = [view for view in self.orders() if view.done_time is not None]
+        return tuple(sorted(done, key=lambda view: (view.done_time, view.perm_id)))
+
+    def order(self, client_id: int, order_id: int) -> OrderView | None:
+        """Return the order that this client placed under this id, on any day."""
+        order = self._book.find(client_id, order_id)
+        return order.view() if order else None
+
+    def order_by_perm(self, perm_id: int) -> OrderView | None:
+        """Return the order of this permId, on any day."""
+        order = self._book.orders.get(perm_id)
+        return order.view() if order else None
+
+    def executions(self) -> tuple[BookedExecution, ...]:
+        """Return the day's executions with what they cost, in the order of the fills."""
+        return tuple(
+            row
+            for row in self._book.executions.values()
+            if day_of(row.execution.time) == self._book.day
+        )
+
+    def execution(self, exec_id: str) -> BookedExecution | None:
+        """Return the execution of this id, of any day."""
+        return self._book.executions.get(exec_id)
+
+    def positions(self) -> tuple[PositionRecord, ...]:
+        """Return what is held, and with quantity 0 what was held or traded today, by symbol."""
+        return self._book.account.positions(self._book.prices_known())
+
+    @property
+    def cash(self) -> Decimal:
+        """US dollars in the account."""
+        return self._book.account.cash
+
+    def account_values(self) -> tuple[AccountValue, ...]:
+        """Return the rows of reqAccountUpdates."""
+        return self._book.account.values(self._book.prices_known())
+
+    def last_price(self, symbol: str) -> Decimal | None:
+        """Return the last price in US dollars, None before the first bar."""
+        return self._book.price(symbol)
+
+    def last_prices(self) -> Mapping[str, Decimal]:
+        """Return the last price of everything that was priced, by symbol."""
+        return self._book.prices_known()
+
+    def next_order_id(self, client_id: int) -> int:
+        """Return what nextValidId tells this client: past every id received from it (0b.6)."""
+        highest = self._book.highest_order_ids.get(client_id, 0)
+        return max(self.settings.first_order_id, highest + 1)
+
+    def snapshot(self) -> ExchangeSnapshot:
+        """Return the books as they are now."""
+        return ExchangeSnapshot(self._book.copy())
+
+    def restore(self, snapshot: ExchangeSnapshot) -> None:
+        """Go on from a snapshot, of this exchange or of one with the same settings."""
+        self._book = snapshot.book.copy()
+
+    # How it is done.
+
+    def _turn(self, now: datetime) -> Turn:
+        """Begin an input; on a new day, end the old one first."""
+        book = self._book
+        turn = Turn(book, self.settings, now)
+        today = day_of(now)
+        if book.day is not None and today > book.day:
+            self._expire(turn)
+            book.account.new_day()
+        if book.day is None or today > book.day:
+            book.day = today
+        return turn
+
+    def _expire(self, turn: Turn) -> None:
+        for order in self._book.live():
+            if order.terms.tif != "GTC":
+                turn.cancel(order, "the trading day is over")
+
+    def _intake(self, turn: Turn) -> Intake:
+        return Intake(self._book, self.settings, catalog=self.catalog, turn=turn)
+
+    def _answer(self, turn: Turn, refusal: Refusal | None, client_id: int, order_id: int) -> Events:
+        """End an input of a client."""
+        if refusal is not None:
+            turn.events.append(Refused(client_id, order_id, refusal.code, refusal.text))
+        turn.settle()
+        return tuple(turn.events)
+
+    def _live_order(self, perm_id: int, what: str) -> Order:
+        order = self._book.orders.get(perm_id)
+        if order is None:
+            raise ExchangeError(f"no order has permId {perm_id}; books list those that exist")
+        if not order.live:
+            state = STATUS[order.stage].value
+            raise ExchangeError(f"order {perm_id} cannot be {what}: it is {state} already")
+        return order

@@ -1,0 +1,323 @@
+"""One input of the exchange, worked to its end: orders go out, fill, cancel, drag others along.
+
+A `Turn` lives for one call of the exchange. It changes the book and collects the events in the
+order in which they happen; when nothing more can happen at the present prices, the turn is over.
+Orders that could act at the same price act in the order of their permIds.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+from fakebroker.exchange.account import WhatIf, order_commission
+from fakebroker.exchange.admission import CANCELLED_TEXT, REJECTED_TEXT
+from fakebroker.exchange.book import Book, BookedExecution
+from fakebroker.exchange.events import (
+    Commissioned,
+    ExchangeEvent,
+    ExecutionRecord,
+    Filled,
+    OrderChanged,
+    PositionChanged,
+)
+from fakebroker.exchange.groups import (
+    OCA_CANCEL_WITH_BLOCK,
+    children_of,
+    family_of,
+    fillable,
+    filled_by_siblings,
+    oca_peers,
+    parent_of,
+)
+from fakebroker.exchange.matching import (
+    acts_at,
+    bar_path,
+    becomes_market,
+    is_armed,
+    next_level,
+    trailed_stop,
+)
+from fakebroker.exchange.orders import ZERO, Order, OrderEvent, OrderType, Stage, Trigger, tidy
+from fakebroker.market.tape import Bar
+from fakebroker.settings import BrokerSettings
+from fakebroker.values import Action, OrderTerms
+
+CURRENCY = "USD"
+
+
+class Turn:
+    """The work of one input, at one time."""
+
+    def __init__(self, book: Book, settings: BrokerSettings, now: datetime) -> None:
+        self.events: list[ExchangeEvent] = []
+        self._book = book
+        self._settings = settings
+        self.now = now
+
+    # Orders going out.
+
+    def hold(self, order: Order) -> None:
+        """Keep a new order in TWS until its family is transmitted."""
+        order.move(Trigger.HOLD)
+        self.changed(order, OrderEvent.ACCEPTED)
+
+    def transmit(self, order: Order) -> None:
+        """Send an order to IB, and with it the family members that were held, parents first."""
+        for member in family_of(self._book, order):
+            if member.stage is Stage.HELD:
+                self._send(member, OrderEvent.ACTIVATED)
+            elif member is order and member.stage is Stage.NEW:
+                self._send(member, OrderEvent.ACCEPTED)
+
+    def _send(self, order: Order, event: OrderEvent) -> None:
+        parent = parent_of(self._book, order)
+        if parent is None:
+            what_if = self.what_if(order)
+            if what_if is not None and what_if.init_margin_after > what_if.equity_with_loan_after:
+                self._reject(order, what_if)
+                return
+        if parent is not None and not parent.filled:
+            order.move(Trigger.ATTACH)
+            self.changed(order, event)
+            if not parent.live:
+                self.cancel(order, "the parent order was rejected")
+            return
+        self._enter_market(order, event)
+
+    def _enter_market(self, order: Order, event: OrderEvent) -> None:
+        order.move(order.goes_to)
+        self.reprice(order)
+        self.changed(order, event)
+
+    def what_if(self, order: Order) -> WhatIf | None:
+        """Return what the order would do to margin.
+
+        None if it opens nothing or nobody knows its price.
+        """
+        price = reference_price(order.terms, self._book.price(order.symbol))
+        held = self._book.account.quantity(order.symbol)
+        shares = order.signed * order.remaining
+        if price is None or abs(held + shares) <= abs(held):
+            return None
+        value = order.remaining * price
+        return self._book.account.what_if(
+            order.contract,
+            shares,
+            price=price,
+            commission=order_commission(self._settings.commission, order.remaining, value),
+            prices=self._book.prices_known(),
+        )
+
+    def _reject(self, order: Order, what_if: WhatIf) -> None:
+        equity = what_if.equity_with_loan_after
+        order.move(Trigger.REJECT)
+        text = (
+            f"{REJECTED_TEXT}YOUR ORDER IS NOT ACCEPTED. IN ORDER TO OBTAIN THE DESIRED POSITION "
+            f"YOUR EQUITY WITH LOAN VALUE [{equity:.2f} USD] MUST EXCEED THE INITIAL MARGIN "
+            f"[{what_if.init_margin_after:.2f} USD]"
+        )
+        self._done(order, text)
+        self.changed(order, OrderEvent.REJECTED, code=201, reason=text)
+        self._parent_ended(order)
+
+    # What can befall an order.
+
+    def changed(
+        self, order: Order, event: OrderEvent, *, code: int | None = None, reason: str = ""
+    ) -> None:
+        """Report that an order changed."""
+        self.events.append(OrderChanged(order.view(), event, code, reason))
+
+    def cancel(self, order: Order, detail: str = "") -> None:
+        """Cancel a live order; `detail` follows IB's words for it. Children go or shrink with it.
+
+        A parent that never filled takes its children along (section 3.7). After a partial fill
+        they stay for the filled part [A].
+        """
+        if not order.live:
+            return
+        order.move(Trigger.CANCEL)
+        text = CANCELLED_TEXT + detail
+        self._done(order, text)
+        self.changed(order, OrderEvent.CANCELLED, code=202, reason=text)
+        self._parent_ended(order)
+
+    def _done(self, order: Order, reason: str = "") -> None:
+        order.done_time = self.now
+        order.done_reason = reason
+
+    def _parent_ended(self, parent: Order) -> None:
+        for child in children_of(self._book, parent):
+            if not child.live or child.stage is Stage.NEW:
+                continue
+            if not parent.filled:
+                self.cancel(child, f"the parent order {parent.order_id} ended unfilled")
+            elif child.transmitted:
+                allowed = parent.filled - filled_by_siblings(self._book, child)
+                self._limit_to(child, allowed, f"the parent order filled {parent.filled}")
+
+    def _limit_to(self, order: Order, quantity: Decimal, reason: str) -> None:
+        """Make an order no larger than `quantity` shares; cancel it when that leaves nothing."""
+        if quantity >= order.quantity:
+            return
+        if quantity <= order.filled:
+            self.cancel(order, reason)
+            return
+        order.resize(quantity)
+        order.move(Trigger.REDUCE)
+        self.changed(order, OrderEvent.REDUCED, reason=reason)
+
+    # Fills and what follows.
+
+    def fill(self, order: Order, shares: Decimal, price: Decimal) -> None:
+        """Book an execution of `shares` at `price` and everything that it brings about."""
+        order.filled += shares
+        order.value += shares * price
+        order.last_fill_price = price
+        order.move(Trigger.FILL_PART if order.remaining else Trigger.FILL_REST)
+        if not order.live:
+            self._done(order)
+        charged = order_commission(self._settings.commission, order.filled, order.value)
+        commission, order.commission = charged - order.commission, charged
+        account = self._book.account
+        realized = account.book(
+            order.contract, order.signed * shares, price=price, commission=commission
+        )
+        execution = self._execution(order, shares, price)
+        cost = Commissioned(execution.exec_id, order.perm_id, commission, CURRENCY, realized)
+        booked = BookedExecution(execution, commission, CURRENCY, realized)
+        self._book.executions[execution.exec_id] = booked
+        position = account.quantity(order.symbol)
+        self.events.append(Filled(execution, order.view(), position))
+        self.changed(order, OrderEvent.FILLED)
+        self.events.append(cost)
+        average_cost = account.average_cost(order.symbol)
+        self.events.append(PositionChanged(account.account, order.contract, position, average_cost))
+        self._drag_along(order, shares)
+
+    def _execution(self, order: Order, shares: Decimal, price: Decimal) -> ExecutionRecord:
+        side: Literal["BOT", "SLD"] = "BOT" if order.terms.action is Action.BUY else "SLD"
+        return ExecutionRecord(
+            exec_id=self._book.take_exec_id(),
+            time=self.now,
+            perm_id=order.perm_id,
+            order_id=order.order_id,
+            client_id=order.client_id,
+            account=self._book.account.account,
+            contract=order.contract,
+            side=side,
+            shares=shares,
+            price=price,
+            cum_qty=order.filled,
+            avg_price=tidy(order.value / order.filled),
+            order_ref=order.terms.order_ref,
+        )
+
+    def _drag_along(self, order: Order, shares: Decimal) -> None:
+        """Activate the children of an order that filled, and cancel or shrink its OCA group."""
+        for child in children_of(self._book, order):
+            if child.stage is Stage.CHILD:
+                self._enter_market(child, OrderEvent.ACTIVATED)
+        for peer in oca_peers(self._book, order):
+            if not peer.live:
+                continue
+            if order.terms.oca_type == OCA_CANCEL_WITH_BLOCK:
+                self.cancel(peer, f"OCA: order {order.order_id} filled")
+            else:
+                reason = f"OCA: order {order.order_id} filled {shares}"
+                self._limit_to(peer, peer.quantity - shares, reason)
+        if not order.live:
+            self._parent_ended(order)
+
+    # The market.
+
+    def settle(self) -> None:
+        """Let orders act at the present prices until none can."""
+        while (order := self._first_to_act()) is not None:
+            price = self._book.price(order.symbol)
+            assert price is not None, "an order acts at a price"
+            if is_armed(order):
+                order.triggered = True
+                order.move(Trigger.WORK)
+                self.changed(order, OrderEvent.TRIGGERED)
+            else:
+                shares = self._next_shares(order)
+                order.bar_shares += shares
+                self.fill(order, shares, price)
+        for order in self._book.at_exchange():
+            if order.terms.tif == "IOC" and not is_armed(order):
+                self.cancel(order)
+
+    def walk(self, bar: Bar) -> None:
+        """Take the market through a bar."""
+        for order in self._book.live():
+            if order.symbol == bar.symbol:
+                order.bar_shares = ZERO
+        path = bar_path(bar)
+        self._price(bar.symbol, path[0])
+        for target in path[1:]:
+            self._move(bar.symbol, target)
+        for order in self._book.at_exchange():
+            if order.stage is Stage.CANCELLING and order.symbol == bar.symbol:
+                order.cancel_bars_left -= 1
+                if order.cancel_bars_left == 0:
+                    self.cancel(order)
+
+    def _price(self, symbol: str, price: Decimal) -> None:
+        self._book.prices[symbol] = price
+        for order in self._book.at_exchange():
+            if order.symbol == symbol:
+                self.reprice(order)
+        self.settle()
+
+    def _move(self, symbol: str, target: Decimal) -> None:
+        """Move the price to `target`, stopping wherever an order acts on the way."""
+        while (price := self._book.prices[symbol]) != target:
+            levels = [
+                level
+                for order in self._book.at_exchange()
+                if order.symbol == symbol and (is_armed(order) or self._available(order))
+                if (level := next_level(order, price, target)) not in (None, price)
+            ]
+            nearest = min(levels, key=lambda level: abs(level - price), default=target)
+            self._price(symbol, nearest)
+
+    def reprice(self, order: Order) -> None:
+        """Put a trailing stop where it belongs at the present price."""
+        price = self._book.price(order.symbol)
+        stop = None if price is None else trailed_stop(order, price)
+        if stop is not None:
+            order.terms = replace(order.terms, trail_stop_price=stop)
+
+    def _first_to_act(self) -> Order | None:
+        for order in self._book.at_exchange():
+            price = self._book.price(order.symbol)
+            if price is None or not acts_at(order, price):
+                continue
+            if is_armed(order) or self._available(order):
+                return order
+        return None
+
+    def _available(self, order: Order) -> Decimal:
+        """Return the shares that the order can get now: its bracket's and the bar's limits."""
+        shares = fillable(self._book, order)
+        if self._settings.liquidity_per_bar is not None:
+            shares = min(shares, self._settings.liquidity_per_bar - order.bar_shares)
+        return max(shares, ZERO)
+
+    def _next_shares(self, order: Order) -> Decimal:
+        """Return the size of the order's next execution; only market orders are split."""
+        shares = self._available(order)
+        sizes = self._settings.fill_split
+        if becomes_market(order) and order.split_index < len(sizes):
+            shares = min(shares, sizes[order.split_index])
+            order.split_index += 1
+        return shares
+
+
+def reference_price(terms: OrderTerms, last: Decimal | None) -> Decimal | None:
+    """Return the price that margin is reckoned with: the order's own, else the last one."""
+    if terms.order_type == OrderType.TRAIL:
+        return last
+    return terms.limit_price or terms.aux_price or last

@@ -1,0 +1,267 @@
+"""The only sockets: moves bytes, and wakes the broker when its next deadline is due.
+
+Bytes are handled synchronously inside asyncio's read callback, never in a task of their own. So
+whatever this process has read from a socket is fully booked before the event loop turns to
+anything else, and a control answer describes a settled broker.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from fakebroker.breakpoint import PointError
+from fakebroker.broker import Broker
+from fakebroker.clock import Clock
+from fakebroker.control import LINE_LIMIT_BYTES, ControlError, answer_line
+from fakebroker.control_messages import (
+    BooksRequest,
+    BreakAtRequest,
+    CancelRequest,
+    ControlRequest,
+    Done,
+    FillRequest,
+    ManualOrderRequest,
+    ReleaseRequest,
+    Result,
+    SessionStatus,
+    ShutdownRequest,
+    Status,
+    StatusRequest,
+    StepRequest,
+)
+from fakebroker.exchange.errors import ExchangeError
+from fakebroker.outbox import Close, Effect, Send
+
+# A client that does not read is cut off rather than allowed to grow our memory without bound.
+UNSENT_LIMIT_BYTES = 64 * 1024 * 1024
+
+
+class Gateway:
+    """One broker behind one TCP port and, if asked for, one control socket."""
+
+    def __init__(self, broker: Broker, clock: Clock, *, lockstep: bool) -> None:
+        self._broker = broker
+        self._clock = clock
+        self._lockstep = lockstep
+        self._transports: dict[int, asyncio.Transport] = {}
+        self._sessions = 0
+        self._alarm: asyncio.TimerHandle | None = None
+        self._servers: list[asyncio.Server] = []
+        self._control_path: Path | None = None
+        self.port = 0
+        self.stopped = asyncio.Event()
+
+    async def listen(self, host: str, port: int) -> None:
+        """Open the client port; `port` 0 takes any free one, `self.port` tells which.
+
+        Raises:
+            OSError: The address is taken or not ours.
+        """
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: _ClientSocket(self), host, port)
+        self._servers.append(server)
+        self.port = server.sockets[0].getsockname()[1]
+        self._wake()
+
+    async def listen_control(self, path: Path) -> None:
+        """Open the control socket at `path`, for this user only.
+
+        Raises:
+            OSError: The path is taken, too long, or not ours to write.
+        """
+        _remove_dead_socket(path)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The mode is set between bind and listen, so that nobody can connect in between.
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            listener.bind(str(path))
+            path.chmod(0o600)  # noqa: ASYNC240 - once, at the start
+            loop = asyncio.get_running_loop()
+            server = await loop.create_unix_server(lambda: _ControlSocket(self), sock=listener)
+        except BaseException:
+            listener.close()
+            raise
+        self._servers.append(server)
+        self._control_path = path
+
+    async def close(self) -> None:
+        """Close every socket."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        for server in self._servers:
+            server.close()
+        for transport in tuple(self._transports.values()):
+            transport.abort()
+        if self._control_path is not None:
+            self._control_path.unlink(missing_ok=True)
+
+    def connected(self, transport: asyncio.Transport) -> int:
+        """Register a new client connection and return its session number, from 1."""
+        self._sessions += 1
+        self._transports[self._sessions] = transport
+        self._carry_out(self._broker.connect(self._sessions, self._clock.now()))
+        return self._sessions
+
+    def received(self, session: int, data: bytes) -> None:
+        """Hand bytes of a client to the broker."""
+        self._carry_out(self._broker.receive(session, data, self._clock.now()))
+
+    def disconnected(self, session: int) -> None:
+        """Tell the broker that a client's socket is gone."""
+        del self._transports[session]
+        self._carry_out(self._broker.disconnect(session, self._clock.now()))
+
+    def serve(self, request: ControlRequest) -> Result:
+        """Carry out one control request.
+
+        Raises:
+            ControlError: It cannot be carried out; the message says why.
+        """
+        now = self._clock.now()
+        try:
+            match request:
+                case StatusRequest():
+                    return self._status()
+                case BooksRequest():
+                    return self._broker.books(now)
+                case StepRequest():
+                    return self._step()
+                case BreakAtRequest(point=point):
+                    self._broker.break_at(point)
+                case ReleaseRequest(deliver=deliver):
+                    self._carry_out(self._broker.release(now, deliver=deliver))
+                case FillRequest():
+                    self._carry_out(
+                        self._broker.fill(
+                            request.perm_id, shares=request.shares, price=request.price, now=now
+                        )
+                    )
+                case CancelRequest(perm_id=perm_id):
+                    self._carry_out(self._broker.cancel(perm_id, now=now))
+                case ManualOrderRequest():
+                    self._carry_out(
+                        self._broker.manual_order(
+                            request.symbol, request.action, quantity=request.quantity, now=now
+                        )
+                    )
+                case ShutdownRequest():
+                    self.stopped.set()
+        except (PointError, ExchangeError) as error:
+            raise ControlError(str(error)) from error
+        return Done()
+
+    def _step(self) -> Result:
+        if not self._lockstep:
+            raise ControlError("step needs --clock lockstep: with --clock real the tape runs alone")
+        step, effects = self._broker.step()
+        self._carry_out(effects)
+        return step
+
+    def _status(self) -> Status:
+        broker = self._broker
+        return Status(
+            now=self._clock.now(),
+            port=self.port,
+            frames_received=broker.frames_received,
+            frames_sent=broker.frames_sent,
+            bars_played=broker.bars_played,
+            bars_left=broker.bars_left,
+            next_due=broker.next_deadline(),
+            sessions=tuple(
+                SessionStatus(
+                    session=session.number,
+                    client_id=session.client_id,
+                    ready=session.ready,
+                    peer_port=self._peer_port(session.number),
+                )
+                for session in broker.sessions()
+            ),
+            subscriptions=broker.subscriptions,
+            halted=broker.halted,
+        )
+
+    def _peer_port(self, session: int) -> int | None:
+        transport = self._transports.get(session)
+        peer = transport.get_extra_info("peername") if transport is not None else None
+        return peer[1] if peer is not None else None
+
+    def _carry_out(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            transport = self._transports.get(effect.session)
+            if transport is None or transport.is_closing():
+                continue  # The client went away while its answer was made.
+            match effect:
+                case Send(data=data):
+                    transport.write(data)
+                    if transport.get_write_buffer_size() > UNSENT_LIMIT_BYTES:
+                        transport.abort()
+                case Close():
+                    transport.close()
+        self._wake()
+
+    def _wake(self) -> None:
+        """Set the alarm for the broker's next deadline, in place of the one before."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        due = self._broker.next_deadline()
+        if due is None or self._broker.halted is not None:
+            return
+        delay_seconds = self._clock.seconds_until(due)
+        if delay_seconds is not None:
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_later(delay_seconds, self._tick)
+
+    def _tick(self) -> None:
+        self._carry_out(self._broker.tick(self._clock.now()))
+
+
+class _ClientSocket(asyncio.Protocol):
+    """One TCP connection of an API client."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._session = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._session = self._gateway.connected(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._gateway.received(self._session, data)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - RST and FIN alike
+        self._gateway.disconnected(self._session)
+
+
+class _ControlSocket(asyncio.Protocol):
+    """One connection to the control socket: a request a line, an answer a line."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._serve: Callable[[ControlRequest], Result] = gateway.serve
+        self._unread = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        assert self._transport is not None
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        for line in lines:
+            self._transport.write(answer_line(line, self._serve))
+        if len(self._unread) > LINE_LIMIT_BYTES:
+            self._transport.abort()
+
+
+def _remove_dead_socket(path: Path) -> None:
+    """Remove the socket that a killed broker left; a living one is left and will clash."""
+    if not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
