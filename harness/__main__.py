@@ -1,0 +1,5 @@
+"""`python -m harness` is the command `crashgate`."""
+
+from harness.cli import main
+
+main()

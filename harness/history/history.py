@@ -1,0 +1,221 @@
+"""A history, read back: typed questions about one run.
+
+It is judged from the stored lines alone, so it can be judged again without running anything. A
+damaged history is the user's business (`UserError` with the line), never half an answer.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from pydantic import ValidationError
+
+from harness.errors import UserError
+from harness.history.records import (
+    BooksRead,
+    Event,
+    Exited,
+    Fill,
+    Killed,
+    Life,
+    OrderRecord,
+    Record,
+    StateRead,
+    WireMessage,
+)
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+class History:
+    """The events of one run in their order."""
+
+    def __init__(self, events: tuple[Event, ...], *, name: str = "history") -> None:
+        self.events = events
+        self.name = name
+
+    @classmethod
+    def of(cls, lines: Iterable[Mapping[str, Any]], *, name: str = "history") -> Self:
+        """Make a history of parsed lines.
+
+        Raises:
+            UserError: a line is not an event; the message has its number.
+        """
+        events: list[Event] = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                event = Event.model_validate({**line, "data": dict(line)})
+            except ValidationError as error:
+                raise UserError(f"{name} line {number}: {first_words(error)}") from error
+            if events and event.seq <= events[-1].seq:
+                raise UserError(
+                    f"{name} line {number}: seq {event.seq} follows {events[-1].seq}; "
+                    f"the lines are not in the order in which they were written"
+                )
+            events.append(event)
+        return cls(tuple(events), name=name)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a history file.
+
+        Raises:
+            UserError: the file is missing, empty, not text, or a line is damaged or cut off.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"cannot read the history {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path} is not a history: it is not UTF-8 text ({error})") from error
+        if not text:
+            raise UserError(f"the history {path} is empty: the run wrote nothing")
+        lines: list[Mapping[str, Any]] = []
+        for number, line in enumerate(text.splitlines(), start=1):
+            try:
+                parsed = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise UserError(
+                    f"{path.name} line {number} is damaged or cut off: {error}: {line[:60]!r}"
+                ) from error
+            if not isinstance(parsed, dict):
+                raise UserError(f"{path.name} line {number} is not an object: {line[:60]!r}")
+            lines.append(parsed)
+        return cls.of(lines, name=path.name)
+
+    def of_kind(self, kind: str) -> tuple[Event, ...]:
+        """The events of one kind."""
+        return tuple(event for event in self.events if event.kind == kind)
+
+    def at(self, seq: int) -> Event:
+        """The event with a given place in the order.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self._by_seq[seq]
+
+    @cached_property
+    def _by_seq(self) -> dict[int, Event]:
+        return {event.seq: event for event in self.events}
+
+    @cached_property
+    def fills(self) -> tuple[Fill, ...]:
+        """Every execution of the run."""
+        return self._typed(Fill, "fill")
+
+    @cached_property
+    def orders(self) -> tuple[OrderRecord, ...]:
+        """Everything that happened to orders."""
+        return self._typed(OrderRecord, "order")
+
+    @cached_property
+    def messages(self) -> tuple[WireMessage, ...]:
+        """Every message on the wire, those that were lost included."""
+        found = [
+            self._parse(WireMessage, event, direction=way, lost=event.kind == "lost")
+            for event in self.events
+            if (way := _direction(event)) is not None
+        ]
+        return tuple(found)
+
+    def received(self, message: str) -> tuple[WireMessage, ...]:
+        """The messages of one kind that the broker took in."""
+        return tuple(
+            sighting
+            for sighting in self.messages
+            if sighting.direction == "in" and not sighting.lost and sighting.message == message
+        )
+
+    def sent(self, message: str) -> tuple[WireMessage, ...]:
+        """The messages of one kind that the broker sent."""
+        return tuple(
+            sighting
+            for sighting in self.messages
+            if sighting.direction == "out" and not sighting.lost and sighting.message == message
+        )
+
+    @cached_property
+    def kills(self) -> tuple[Killed, ...]:
+        """Every kill, in order."""
+        return self._typed(Killed, "killed")
+
+    @cached_property
+    def exits(self) -> tuple[Exited, ...]:
+        """Every time that the bot ended by itself."""
+        return self._typed(Exited, "exited")
+
+    @cached_property
+    def states(self) -> tuple[StateRead, ...]:
+        """Every reading of the bot's state."""
+        return self._typed(StateRead, "state")
+
+    @cached_property
+    def final_state(self) -> StateRead | None:
+        """What the bot believed at the end; None when it does not tell."""
+        found = [state for state in self.states if state.when == "end"]
+        return found[-1] if found else None
+
+    @cached_property
+    def final_books(self) -> BooksRead | None:
+        """The broker's books at the end; None when the run did not get there."""
+        found = self._typed(BooksRead, "books")
+        return found[-1] if found else None
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether the run came to its end."""
+        return bool(self.events) and self.events[-1].kind == "ended"
+
+    @cached_property
+    def lives(self) -> tuple[Life, ...]:
+        """The processes of the bot, in order."""
+        launches = self.of_kind("launched")
+        ends = [launch.seq - 1 for launch in launches[1:]]
+        ends.append(self.events[-1].seq if self.events else 0)
+        return tuple(self._life(launch, last) for launch, last in zip(launches, ends, strict=False))
+
+    def _life(self, launch: Event, last: int) -> Life:
+        ready = [e.seq for e in self.of_kind("ready") if launch.seq <= e.seq <= last]
+        kills = [kill for kill in self.kills if launch.seq <= kill.seq <= last]
+        exits = [gone for gone in self.exits if launch.seq <= gone.seq <= last]
+        return Life(
+            number=int(str(launch.data.get("life", 0))),
+            first_seq=launch.seq,
+            last_seq=last,
+            ready_seq=ready[0] if ready else None,
+            killed=kills[0] if kills else None,
+            exited=exits[0] if exits else None,
+        )
+
+    def _typed(self, record: type[RecordT], kind: str) -> tuple[RecordT, ...]:
+        return tuple(self._parse(record, event) for event in self.of_kind(kind))
+
+    def _parse(self, record: type[RecordT], event: Event, **more: Any) -> RecordT:  # noqa: ANN401 - handed on to the model
+        try:
+            return record.model_validate({**event.data, **more})
+        except ValidationError as error:
+            raise UserError(
+                f"{self.name}: event {event.seq} ({event.kind}): {first_words(error)}"
+            ) from error
+
+
+def _direction(event: Event) -> str | None:
+    match event.kind:
+        case "received":
+            return "in"
+        case "sent":
+            return "out"
+        case "lost":
+            return str(event.data.get("direction"))
+        case _:
+            return None
+
+
+def first_words(error: ValidationError) -> str:
+    """The first complaint of a validation, with the field and the value."""
+    item = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in item["loc"])
+    return f"{field}: {item['msg']} (got {str(item.get('input'))[:60]!r})"

@@ -1,0 +1,53 @@
+"""I15: at most two entries for a symbol and a side in a day, over all lives of the bot.
+
+Read from the orderRefs of entries, `STRATEGY|SYMBOL|SIDE|DAY|ATTEMPT|entry`, and from what the
+broker filled; a bot whose refs have another form is judged by the scenarios' own expectations.
+"""
+
+from harness.checks import Invariant, Needs
+from harness.history import Fill, History
+from harness.result import Finding
+
+NAME = "AttemptsHeld"
+ATTEMPTS_MAX = 2
+REF_PARTS = 6
+
+
+def check(history: History) -> list[Finding]:
+    """Find filled entries beyond the second of a symbol, a side and a day."""
+    entries: dict[str, dict[int, Fill]] = {}
+    for fill in history.fills:
+        signal = signal_of(fill.order_ref)
+        if signal is not None:
+            entries.setdefault(signal, {}).setdefault(fill.perm_id, fill)
+    findings: list[Finding] = []
+    for signal, orders in entries.items():
+        fills = list(orders.values())
+        if len(fills) > ATTEMPTS_MAX:
+            extra = fills[ATTEMPTS_MAX]
+            findings.append(
+                Finding(
+                    invariant=NAME,
+                    sentence=f"{extra.symbol} was entered {len(fills)} times ({signal}); "
+                    f"{ATTEMPTS_MAX} attempts are allowed.",
+                    seqs=tuple(fill.seq for fill in fills),
+                    at_risk=extra.shares * extra.price,
+                )
+            )
+    return findings
+
+
+def signal_of(order_ref: str) -> str | None:
+    """The ref of an entry without its attempt and leg; None for any other order."""
+    parts = order_ref.split("|")
+    if len(parts) != REF_PARTS or parts[-1] != "entry":
+        return None
+    return "|".join(parts[:-2])
+
+
+INVARIANT = Invariant(
+    name=NAME,
+    law="at most two entries for a symbol and a side in a day, over all lives",
+    needs=Needs.BOOKS,
+    check=check,
+)

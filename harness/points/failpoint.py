@@ -1,0 +1,30 @@
+"""A crash at the n-th passage of a named failpoint inside the bot.
+
+Only bots with failpoints know these; the term language is that of the fail-rs crate. The passages
+are counted within one life of the bot, from 1.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from harness.points.words import ordinal
+from harness.values import Value
+
+
+class FailPoint(Value):
+    """The `occurrence`-th passage of failpoint `name`."""
+
+    kind: Literal["failpoint"] = "failpoint"
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    occurrence: int = Field(default=1, ge=1)
+
+    def describe(self) -> str:
+        """Say where the point is, in plain words."""
+        return f"at the {ordinal(self.occurrence)} passage of {self.name}"
+
+    def terms(self) -> str:
+        """What the bot's FAILPOINTS variable must hold so that it kills itself there."""
+        if self.occurrence == 1:
+            return f"{self.name}=1*kill"
+        return f"{self.name}={self.occurrence - 1}*off->1*kill"

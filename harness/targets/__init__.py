@@ -1,0 +1,7 @@
+"""How a bot is launched, watched from outside and spoken of."""
+
+from harness.targets.bot import BotSpec, Session
+from harness.targets.process import Child, launch
+from harness.targets.quiet import Gone, Halted, Quieted, Watch
+
+__all__ = ["BotSpec", "Child", "Gone", "Halted", "Quieted", "Session", "Watch", "launch"]

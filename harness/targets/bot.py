@@ -1,0 +1,157 @@
+"""Which bot is tested and how it is spoken to: as command lines, never by import.
+
+The reference bot, another Python file or module that takes the reference's arguments, or any
+command line with placeholders. What a user can get wrong here is said before anything starts.
+"""
+
+import importlib.util
+import shlex
+import shutil
+import string
+import sys
+from pathlib import Path
+from typing import Self
+
+from harness.errors import UserError
+from harness.values import Value
+
+REFERENCE = "target_trader"
+CLIENT_ID = 2001
+PLACEHOLDERS = ("port", "state_dir", "store", "client_id", "watchlist")
+
+
+class Session(Value):
+    """What one run tells its bot: where the broker is and where the state lies."""
+
+    port: int
+    state_dir: str
+    store: str
+    watchlist: str
+    client_id: int = CLIENT_ID
+
+
+class BotSpec(Value):
+    """A bot as two command lines with `{placeholders}`.
+
+    Attributes:
+        name: what the bot is called in reports.
+        trade: starts it; runs until it is killed.
+        state: prints its belief as JSON and ends; None when it cannot.
+        options: what a replay command must repeat, " --bot my_bot.py"; empty for the reference.
+    """
+
+    name: str
+    trade: tuple[str, ...]
+    state: tuple[str, ...] | None
+    options: str = ""
+
+    @classmethod
+    def reference(cls) -> Self:
+        """The reference bot."""
+        return cls._python("reference bot", ("-m", REFERENCE), options="")
+
+    @classmethod
+    def choose(
+        cls,
+        bot: str | None = None,
+        *,
+        command: str | None = None,
+        state_command: str | None = None,
+    ) -> Self:
+        """The bot that the options name; without options the reference bot.
+
+        Args:
+            bot: path of a Python file, or a module's dotted name, with the reference's arguments.
+            command: a whole command line with {port} {state_dir} {store} {client_id} {watchlist}.
+            state_command: beside `command`, prints the belief; the same placeholders.
+
+        Raises:
+            UserError: the file, module or program is not there, or the options do not fit.
+        """
+        if command is None and state_command is not None:
+            raise UserError("--bot-state-command belongs to --bot-command: give both")
+        if command is not None:
+            if bot is not None:
+                raise UserError("give either --bot or --bot-command, not both")
+            return cls._command(command, state_command)
+        if bot is None:
+            return cls.reference()
+        if bot.endswith(".py") or "/" in bot:
+            return cls._file(bot)
+        return cls._module(bot)
+
+    @classmethod
+    def _file(cls, bot: str) -> Self:
+        path = Path(bot)
+        if not path.is_file():
+            raise UserError(
+                f"--bot {bot}: there is no such file; give the path of a Python file or the "
+                f"dotted name of a module"
+            )
+        return cls._python(path.name, (str(path.resolve()),), options=f" --bot {shlex.quote(bot)}")
+
+    @classmethod
+    def _module(cls, bot: str) -> Self:
+        top = bot.partition(".")[0]
+        here = Path(top).is_dir() or Path(f"{top}.py").is_file()
+        if not all(part.isidentifier() for part in bot.split(".")) or not (
+            here or importlib.util.find_spec(top) is not None
+        ):
+            raise UserError(
+                f"--bot {bot}: neither a file nor a module that Python finds; a file's path ends "
+                f"in .py"
+            )
+        return cls._python(bot, ("-m", bot), options=f" --bot {bot}")
+
+    @classmethod
+    def _command(cls, command: str, state_command: str | None) -> Self:
+        options = f" --bot-command {shlex.quote(command)}"
+        if state_command is not None:
+            options += f" --bot-state-command {shlex.quote(state_command)}"
+        trade = words_of("--bot-command", command)
+        state = None if state_command is None else words_of("--bot-state-command", state_command)
+        return cls(name=Path(trade[0]).name, trade=trade, state=state, options=options)
+
+    @classmethod
+    def _python(cls, name: str, program: tuple[str, ...], *, options: str) -> Self:
+        start = (sys.executable, *program)
+        state = ("--state-dir", "{state_dir}", "--store", "{store}")
+        place = ("--host", "127.0.0.1", "--port", "{port}", "--client-id", "{client_id}")
+        return cls(
+            name=name,
+            trade=(*start, "trade", *place, *state, "--watchlist", "{watchlist}"),
+            state=(*start, "state", *state),
+            options=options,
+        )
+
+    def trade_command(self, session: Session) -> tuple[str, ...]:
+        """The command line that starts the bot."""
+        return tuple(word.format(**session.model_dump()) for word in self.trade)
+
+    def state_command(self, session: Session) -> tuple[str, ...] | None:
+        """The command line that prints the bot's belief, if it has one."""
+        if self.state is None:
+            return None
+        return tuple(word.format(**session.model_dump()) for word in self.state)
+
+
+def words_of(option: str, command: str) -> tuple[str, ...]:
+    """Split a command line and check its program and placeholders.
+
+    Raises:
+        UserError: it cannot be split, is empty, or names something that is not there.
+    """
+    try:
+        words = tuple(shlex.split(command))
+        names = [name for word in words for _, name, _, _ in string.Formatter().parse(word)]
+    except ValueError as error:
+        raise UserError(f"{option} {command!r} cannot be read: {error}") from error
+    if not words:
+        raise UserError(f"{option} is empty; give a command line")
+    unknown = [name for name in names if name is not None and name not in PLACEHOLDERS]
+    if unknown:
+        known = " ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+        raise UserError(f"{option}: unknown placeholder {{{unknown[0]}}}; known are {known}")
+    if shutil.which(words[0]) is None:
+        raise UserError(f"{option}: there is no program {words[0]!r} to start")
+    return words

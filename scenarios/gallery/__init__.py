@@ -1,0 +1,1 @@
+"""Broken traders, one bug a file. Each must be caught; see the canary in the gate."""

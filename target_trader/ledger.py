@@ -1,0 +1,175 @@
+"""Fills are booked once; positions, counters and money are folds over what is booked.
+
+Nothing is ever added to a quantity. Every booking folds all executions of a trade again (a
+handful), so that a repeat changes nothing and a correction (same execId stem, higher last part,
+tws-protocol.md section 3.5) replaces what it corrects. Knows no broker and no store.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from target_trader.clock import exchange_day
+from target_trader.names import IntentState, Leg, exec_revision, exec_stem, parse_ref
+from target_trader.picture import BrokerExecution
+from target_trader.state.checkpoint import (
+    BookedExecution,
+    Checkpoint,
+    Intent,
+    PartialRecord,
+    Position,
+)
+
+ZERO = Decimal(0)
+
+
+def book(checkpoint: Checkpoint, fill: BrokerExecution) -> bool:
+    """Book one execution; tell whether the books have changed.
+
+    The position, the intent, the counters and the P&L follow in the same call, so that one save
+    makes all of it durable or none.
+    """
+    stem = exec_stem(fill.exec_id)
+    known = checkpoint.executions.get(stem)
+    if known is not None and exec_revision(fill.exec_id) < exec_revision(known.exec_id):
+        return False
+    fresh = booked(checkpoint, fill, known=known)
+    if fresh == known:
+        return False
+    checkpoint.executions[stem] = fresh
+    refold(checkpoint)
+    return True
+
+
+def booked(
+    checkpoint: Checkpoint, fill: BrokerExecution, *, known: BookedExecution | None
+) -> BookedExecution:
+    """Make the record of an execution, keeping what an earlier telling of it already said."""
+    trade, leg = explain(checkpoint, fill)
+    if known is not None and known.trade_id:
+        trade, leg = known.trade_id, known.leg
+    same = known if known is not None and known.exec_id == fill.exec_id else None
+    commission, realized = fill.commission, fill.realized_pnl
+    if commission is None and same is not None:
+        commission, realized = same.commission, same.realized_pnl
+    return BookedExecution(
+        exec_id=fill.exec_id,
+        time=fill.time,
+        symbol=fill.symbol,
+        side=fill.side,
+        shares=fill.shares,
+        price=fill.price,
+        order_id=fill.order_id,
+        client_id=fill.client_id,
+        perm_id=fill.perm_id,
+        order_ref=fill.order_ref,
+        trade_id=trade,
+        leg=leg,
+        commission=commission,
+        realized_pnl=realized,
+    )
+
+
+def explain(checkpoint: Checkpoint, fill: BrokerExecution) -> tuple[str, Leg | None]:
+    """Name the trade and the leg that an execution belongs to; empty when it is not ours."""
+    for intent in checkpoint.intents:
+        if intent_explains(intent, fill):
+            return intent.trade_id, intent.leg
+    parts = parse_ref(fill.order_ref)
+    return (parts.trade_id, parts.leg) if parts is not None else ("", None)
+
+
+def intent_explains(intent: Intent, fill: BrokerExecution | BookedExecution) -> bool:
+    """Tell whether an execution is a fill of this intent.
+
+    permId decides where both sides have one: it is account-wide and stable. Until then the
+    orderRef does, with the order id beside it, because a lost order's ref is used again.
+    """
+    if intent.perm_id is not None and fill.perm_id:
+        return intent.perm_id == fill.perm_id
+    return intent.order_ref == fill.order_ref and fill.order_id in {0, intent.order_id}
+
+
+def refold(checkpoint: Checkpoint) -> None:
+    """Compute again everything that follows from the booked executions."""
+    executions = list(checkpoint.executions.values())
+    for intent in checkpoint.intents:
+        fold_intent(intent, executions)
+    for position in checkpoint.positions.values():
+        own = [each for each in executions if each.trade_id == position.trade_id]
+        fold_position(checkpoint, position, own)
+    positions = checkpoint.positions.values()
+    checkpoint.session.daily_pnl = sum((each.realized_pnl for each in positions), ZERO)
+    entered = [each for each in positions if each.shares > 0 and each.baseline_shares == 0]
+    checkpoint.session.trades_today = len(entered)
+
+
+def fold_intent(intent: Intent, executions: Iterable[BookedExecution]) -> None:
+    """Count the fills of an intent; a filled intent is done, whatever a status said."""
+    own = [each for each in executions if intent_explains(intent, each)]
+    intent.filled = sum((each.shares for each in own), ZERO)
+    if not own:
+        return
+    intent.perm_id = intent.perm_id or own[0].perm_id or None
+    intent.client_id = intent.client_id or own[0].client_id
+    if intent.filled >= intent.quantity:
+        intent.state = IntentState.FILLED
+        intent.unknown_since = None
+    elif intent.unseen:
+        intent.state = IntentState.WORKING
+        intent.unknown_since = None
+
+
+def fold_position(
+    checkpoint: Checkpoint, position: Position, executions: list[BookedExecution]
+) -> None:
+    """Compute a trade's quantities, entry price, partials and realised P&L."""
+    ordered = sorted(executions, key=lambda each: (each.time, each.exec_id))
+    entries = [each for each in ordered if each.side == position.side.entry_execution]
+    exits = [each for each in ordered if each.side != position.side.entry_execution]
+    shares = sum((each.shares for each in entries), position.baseline_shares)
+    paid = position.baseline_shares * position.baseline_price
+    paid += sum((each.shares * each.price for each in entries), ZERO)
+    position.shares = shares
+    position.entry_price = paid / shares if shares else ZERO
+    position.entry_time = entries[0].time if entries else position.entry_time
+    position.closed_shares = sum((each.shares for each in exits), position.adjusted_shares)
+    position.remaining = position.open_shares / shares if shares else ZERO
+    position.partials_taken = fold_partials(exits)
+    today = [each for each in ordered if exchange_day(each.time) == checkpoint.day]
+    position.realized_pnl = sum((realized(each, position) for each in today), ZERO)
+
+
+def fold_partials(exits: list[BookedExecution]) -> list[PartialRecord]:
+    """Gather the fills of each partial exit order into one record."""
+    orders: dict[str, list[BookedExecution]] = {}
+    for each in exits:
+        if each.leg is Leg.PARTIAL:
+            orders.setdefault(each.order_ref, []).append(each)
+    partials = []
+    for fills in orders.values():
+        shares = sum((each.shares for each in fills), ZERO)
+        if shares:
+            money = sum((each.shares * each.price for each in fills), ZERO)
+            record = PartialRecord(time=fills[-1].time, price=money / shares, shares=shares)
+            partials.append(record)
+    return partials
+
+
+def realized(execution: BookedExecution, position: Position) -> Decimal:
+    """Return what one execution earned in dollars.
+
+    The broker's figure is authoritative, it is net of all commissions. Without it the closing
+    fill earns its distance from the entry price, less its own commission when that is known.
+    """
+    if execution.realized_pnl is not None:
+        return execution.realized_pnl
+    if execution.side == position.side.entry_execution:
+        return ZERO
+    gain = (execution.price - position.entry_price) * execution.shares * position.side.sign
+    return gain - (execution.commission or ZERO)
+
+
+def used_attempts(checkpoint: Checkpoint, symbol: str, *, side: str) -> int:
+    """Count the attempts of a symbol and side over all pivots of the day."""
+    prefix = f"{symbol}|{side}|"
+    return sum(count for key, count in checkpoint.attempts.items() if key.startswith(prefix))

@@ -1,0 +1,144 @@
+"""What the bot is told before it starts: the rules of the strategy, the watchlist, the place.
+
+Pure values and one reader of a file. A watchlist that cannot be read is the user's mistake and
+becomes a `TraderError` that names the file and the field.
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from target_trader.errors import TraderError
+from target_trader.names import Side
+
+
+class StoreKind(StrEnum):
+    """How the state is kept."""
+
+    JSON = "json"
+    SQLITE = "sqlite"
+
+
+class ClockKind(StrEnum):
+    """Whose time the bot believes."""
+
+    MARKET = "market"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The numbers of the strategy and its limits. Prices in dollars, quantities in shares."""
+
+    quantity: Decimal = Decimal(100)
+    stop_distance: Decimal = Decimal("1.40")
+    partial_share: Decimal = Decimal("0.5")
+    max_attempts: int = 2
+    warmup_bars: int = 20
+    bars_kept: int = 60
+    strong_volume_ratio: Decimal = Decimal("1.5")
+    max_daily_loss: Decimal = Decimal(1000)
+    max_daily_trades: int = 20
+    max_stop_rejects: int = 3
+    # Two bars: long enough for an order that was on its way, short enough to take the breakout.
+    grace: timedelta = timedelta(seconds=10)
+    # Positions lag fills (tws-protocol.md section 3.5); a fill this young outweighs them.
+    position_lag: timedelta = timedelta(seconds=30)
+    save_every: timedelta = timedelta(seconds=10)
+    stale_after: timedelta = timedelta(hours=1)
+
+
+class Setup(BaseModel):
+    """One line of the watchlist: the levels of a symbol for one day."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    symbol: str
+    resistance: Decimal
+    support: Decimal
+    target1: Decimal
+    target2: Decimal
+    # Without them a short's runner would have no target; the long targets are above the market.
+    short_target1: Decimal | None = None
+    short_target2: Decimal | None = None
+
+    @model_validator(mode="after")
+    def levels_in_order(self) -> "Setup":
+        """Refuse levels that would make every bar a breakout of both sides."""
+        if not self.symbol:
+            raise ValueError("symbol must not be empty")
+        if not 0 < self.support < self.resistance < self.target1 <= self.target2:
+            raise ValueError(
+                f"{self.symbol}: expected 0 < support < resistance < target1 <= target2, got "
+                f"{self.support}, {self.resistance}, {self.target1}, {self.target2}"
+            )
+        return self
+
+    def pivot(self, side: Side) -> Decimal:
+        """The level whose break opens a position of this side."""
+        return self.resistance if side is Side.LONG else self.support
+
+    def targets(self, side: Side) -> tuple[Decimal | None, Decimal | None]:
+        """The first and second target of a position of this side."""
+        if side is Side.LONG:
+            return self.target1, self.target2
+        return self.short_target1, self.short_target2
+
+
+class Watchlist(BaseModel):
+    """The symbols of one day."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    date: date
+    setups: tuple[Setup, ...]
+
+    @model_validator(mode="after")
+    def each_symbol_once(self) -> "Watchlist":
+        """Refuse two setups of one symbol: they would share one position."""
+        symbols = [setup.symbol for setup in self.setups]
+        twice = sorted({symbol for symbol in symbols if symbols.count(symbol) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)}: more than one setup")
+        return self
+
+    def setup(self, symbol: str) -> Setup | None:
+        """Return the setup of a symbol, or None when it is not watched."""
+        return next((setup for setup in self.setups if setup.symbol == symbol), None)
+
+
+def load_watchlist(path: Path) -> Watchlist:
+    """Read a watchlist file.
+
+    Raises:
+        TraderError: the file is missing, is no JSON or breaks a rule; the text says which.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TraderError(f"watchlist {path} cannot be read: {error}") from error
+    try:
+        return Watchlist.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise TraderError(f"watchlist {path}: {place}: {first['msg']}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class TraderOptions:
+    """Where the bot runs: the broker's door, the state folder, the watchlist."""
+
+    host: str
+    port: int
+    client_id: int
+    state_dir: Path
+    store: StoreKind
+    watchlist: Watchlist
+    watchlist_name: str
+    clock: ClockKind = ClockKind.MARKET
+    rules: Rules = Rules()

@@ -1,0 +1,1 @@
+"""What the bot remembers and how it is kept: the checkpoint and its stores."""

@@ -1,0 +1,1 @@
+"""What to trade: the breakout signal and the exits of a position; pure functions of records."""

@@ -1,0 +1,180 @@
+"""The command line: what it prints, its exit codes, and no traceback for a user's mistake."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import cli
+from harness.errors import UserError
+from harness.targets import BotSpec, Session
+from tests.unit.harness.stories import ENTRY, Story
+from tests.unit.harness.test_runner import bot
+
+SCENARIO_FILE = """
+from datetime import datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+from fakebroker.market.tape import Bar
+from harness.case import Crash
+from harness.points import Quiet
+from harness.scenario import CaseParts, Scenario
+
+OPEN = datetime(2025, 10, 6, 10, 0, tzinfo=ZoneInfo("America/New_York"))
+
+def build(choices):
+    price = Decimal("445")
+    times = [OPEN + timedelta(seconds=5 * n) for n in range(4)]
+    tape = tuple(Bar("TSLA", time, price, price, price, price, price) for time in times)
+    crash = Crash(point=Quiet(after_bar=OPEN))
+    return CaseParts(tape=tape, watchlist={}, crashes=(crash,), broker=choices.settings())
+
+SCENARIO = Scenario(name="calm-day", title="a calm day", story="Calm.", build=build)
+"""
+
+
+@pytest.fixture
+def scenarios(tmp_path: Path) -> Path:
+    folder = tmp_path / "stories"
+    folder.mkdir()
+    (folder / "test_calm.py").write_text(SCENARIO_FILE)
+    return folder
+
+
+def crashgate(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr("sys.argv", ["crashgate", *(str(argument) for argument in arguments)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    code = ended.value.code
+    assert isinstance(code, int)
+    return code
+
+
+def test_a_run_prints_its_verdict_and_its_history_can_be_judged_again(
+    tmp_path: Path,
+    scenarios: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bot(tmp_path)
+    where = ("--scenarios", scenarios, "--bot", tmp_path / "bot.py", "--keep", tmp_path / "kept")
+    assert crashgate(monkeypatch, "run", "calm-day/json", *where) == 0
+    first = capsys.readouterr().out
+    assert first == "PASSED  a calm day / json / killed quiet after the 10:00:00 bar\n"
+    history = tmp_path / "kept" / "history.jsonl"
+    assert crashgate(monkeypatch, "judge", history, "--scenarios", scenarios) == 0
+    assert capsys.readouterr().out == first
+
+
+def test_a_replay_of_a_token_runs_the_same_case(
+    tmp_path: Path,
+    scenarios: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bot(tmp_path, "os._exit(3)")
+    where = ("--scenarios", scenarios, "--bot", tmp_path / "bot.py")
+    assert crashgate(monkeypatch, "run", "calm-day/sqlite", "--crash-seed", 7, *where) == 1
+    text = capsys.readouterr().out
+    assert "The bot ended by itself" in text
+    assert f"--bot {tmp_path / 'bot.py'}" in text
+    token = text.split("crashgate replay ")[1].split()[0]
+    assert token.startswith("calm-day/sqlite/seed=7@")
+    assert crashgate(monkeypatch, "replay", token, *where) == 1
+    assert capsys.readouterr().out == text
+
+
+def test_the_list_names_scenarios_and_stores(
+    scenarios: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert crashgate(monkeypatch, "list", "--scenarios", scenarios) == 0
+    assert capsys.readouterr().out == "calm-day  [json sqlite]\n    a calm day\n"
+
+
+def stored(tmp_path: Path, story: Story) -> Path:
+    path = tmp_path / "history.jsonl"
+    path.write_text(story.text())
+    return path
+
+
+def test_exit_codes_tell_fail_from_inconclusive(
+    tmp_path: Path, scenarios: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Story().case(scenario="calm-day").start().order(1, "BUY", 100, ref=ENTRY)
+    broken.filled_entry().bar().end()
+    path = stored(tmp_path, broken)
+    assert crashgate(monkeypatch, "judge", path, "--scenarios", scenarios) == 1
+    path = stored(tmp_path, Story().case(scenario="calm-day").start())
+    assert crashgate(monkeypatch, "judge", path, "--scenarios", scenarios) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "no-such-day/json"], "unknown scenario 'no-such-day'; in {dir} there are: calm"),
+        (["run", "calm-day/redis"], "unknown store 'redis'; choose one of json, sqlite"),
+        (["run", "calm-day/json", "--bot", "gone.py"], "--bot gone.py: there is no such file"),
+        (["replay", "calm-day"], "'calm-day' is not a replay token. A token looks like"),
+        (["replay", "calm-day/json@000000"], "its tape has changed since the token"),
+        (["judge", "gone.jsonl"], "cannot read the history gone.jsonl"),
+        (["run", "calm-day/json", "--keep", "/proc/nowhere"], "cannot use the folder /proc/no"),
+    ],
+)
+def test_a_users_mistake_is_one_message_and_exit_code_2(
+    arguments: list[str],
+    words: str,
+    scenarios: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert crashgate(monkeypatch, *arguments, "--scenarios", scenarios) == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith("crashgate: ")
+    assert words.format(dir=scenarios) in shown.err
+    assert "Traceback" not in shown.err
+    assert shown.out == ""
+
+
+def test_a_scenario_file_that_cannot_be_imported_is_named(
+    scenarios: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (scenarios / "test_broken.py").write_text("import no_such_thing\n")
+    assert crashgate(monkeypatch, "list", "--scenarios", scenarios) == 2
+    assert (
+        "test_broken.py: ModuleNotFoundError: No module named 'no_such" in capsys.readouterr().err
+    )
+
+
+def test_two_scenarios_of_one_name_are_refused(
+    scenarios: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (scenarios / "test_twin.py").write_text(SCENARIO_FILE)
+    assert crashgate(monkeypatch, "list", "--scenarios", scenarios) == 2
+    assert "another scenario named 'calm-day'" in capsys.readouterr().err
+
+
+def test_a_folder_without_scenarios_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert crashgate(monkeypatch, "list", "--scenarios", tmp_path) == 2
+    assert "holds no scenario" in capsys.readouterr().err
+    assert crashgate(monkeypatch, "list", "--scenarios", tmp_path / "gone") == 2
+    assert "there is no folder" in capsys.readouterr().err
+
+
+def test_a_bot_command_is_filled_in_word_by_word(tmp_path: Path) -> None:
+    spec = BotSpec.choose(command="sh -c 'exec bot {port}' {state_dir}", state_command="sh {store}")
+    session = {"port": 7497, "state_dir": "/a b", "store": "json", "watchlist": "w"}
+    told = spec.trade_command(cli_session(**session))
+    assert told == ("sh", "-c", "exec bot 7497", "/a b")
+    assert spec.state_command(cli_session(**session)) == ("sh", "json")
+    assert "--bot-command 'sh -c " in spec.options
+    with pytest.raises(UserError, match="give either --bot or --bot-command"):
+        BotSpec.choose(str(tmp_path), command="sh")
+    with pytest.raises(UserError, match="is empty"):
+        BotSpec.choose(command=" ")
+    with pytest.raises(UserError, match="cannot be read"):
+        BotSpec.choose(command="sh 'unclosed")
+
+
+def cli_session(**fields: object) -> Session:
+    return Session.model_validate(fields)

@@ -1,0 +1,208 @@
+"""A whole trading day over TCP: the real bot, the real broker, each a process of its own."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakebroker.control import ControlClient
+from fakebroker.control_messages import Books
+from fakebroker.market.tape import Bar, Tape, format_tape
+from harness.broker_process import await_port
+from harness.targets.process import Child, launch, run_to_end
+from harness.targets.quiet import Gone, Quieted, Watch
+from harness.targets.sockets import LoopbackQueues
+from target_trader.clock import NEW_YORK
+
+OPENING = datetime(2025, 10, 6, 10, 0, tzinfo=NEW_YORK)
+WATCHLIST = {
+    "date": "2025-10-06",
+    "setups": [
+        {
+            "symbol": "TSLA",
+            "resistance": "444.77",
+            "support": "432.50",
+            "target1": "460.25",
+            "target2": "470.50",
+        }
+    ],
+}
+WARMUP = ["444.50"] * 22
+
+
+def path_of_closes(closes: list[str], symbol: str = "TSLA") -> tuple[Bar, ...]:
+    """Make five-second bars that move straight from close to close."""
+    bars = []
+    before = Decimal(closes[0])
+    for number, text in enumerate(closes):
+        close = Decimal(text)
+        bars.append(
+            Bar(
+                symbol=symbol,
+                time=OPENING + timedelta(seconds=5 * number),
+                open=before,
+                high=max(before, close),
+                low=min(before, close),
+                close=close,
+                volume=Decimal(1000),
+            )
+        )
+        before = close
+    return tuple(bars)
+
+
+class TradingDay:
+    """One broker with a tape, and a bot that is launched, killed and launched again."""
+
+    def __init__(
+        self, folder: Path, closes: list[str], *, store: str, settings: dict[str, object]
+    ) -> None:
+        self.folder = folder
+        self.store = store
+        self.private = Path(tempfile.mkdtemp(prefix="tt-"))
+        (folder / "tape.csv").write_text(format_tape(Tape(path_of_closes(closes))))
+        (folder / "broker.json").write_text(json.dumps(settings))
+        (folder / "watchlist.json").write_text(json.dumps(WATCHLIST))
+        ready, ready_write = os.pipe()
+        options = {
+            "--tape": str(folder / "tape.csv"),
+            "--settings": str(folder / "broker.json"),
+            "--journal": str(folder / "journal.jsonl"),
+            "--control": str(self.private / "c"),
+            "--ready-fd": str(ready_write),
+            "--clock": "lockstep",
+            "--port": "0",
+        }
+        words = [word for pair in options.items() for word in pair]
+        command = [sys.executable, "-m", "fakebroker", *words]
+        self.broker = launch(command, folder / "broker.log", pass_fds=[ready_write])
+        os.close(ready_write)
+        self.port = await_port(self.broker, ready)
+        os.close(ready)
+        self.control = ControlClient(self.private / "c")
+        self.queues = LoopbackQueues()
+        self.bot: Child | None = None
+
+    def launch(self, failpoints: str = "", client_id: int = 2001) -> None:
+        """Start the bot and wait until it trades, or has died."""
+        self.bot = launch(
+            [
+                *(sys.executable, "-m", "target_trader", "trade"),
+                *("--port", str(self.port), "--client-id", str(client_id)),
+                *("--state-dir", str(self.folder / "state"), "--store", self.store),
+                *("--watchlist", str(self.folder / "watchlist.json")),
+            ],
+            self.folder / "bot.log",
+            environment={"FAILPOINTS": failpoints},
+        )
+        self.settle(ready=True)
+
+    def settle(self, *, ready: bool = False) -> Quieted | Gone:
+        """Wait until the bot is quiet (and, at its start, subscribed) or gone."""
+        assert self.bot is not None
+        watch = Watch(self.bot, self.control, queues=self.queues)
+        while True:
+            settled = watch.settle(seconds=30)
+            assert not isinstance(settled, Quieted) or not settled.status.halted
+            if isinstance(settled, Gone):
+                return settled
+            assert isinstance(settled, Quieted)
+            if not ready or settled.status.subscriptions:
+                return settled
+
+    def play(self, bars: int = 10_000) -> int | None:
+        """Play so many bars, each when the bot is quiet; return its exit code if it died."""
+        while bars > 0:
+            step = self.control.step()
+            if step.kind == "end":
+                break
+            bars -= step.kind == "bar"
+            if self.bot is not None:
+                settled = self.settle()
+                if isinstance(settled, Gone):
+                    return settled.code
+        return None
+
+    def kill(self) -> None:
+        """SIGKILL the bot."""
+        assert self.bot is not None
+        self.bot.end()
+        self.bot = None
+
+    def stop(self) -> int | None:
+        """SIGTERM the bot; return its exit code."""
+        assert self.bot is not None
+        os.kill(self.bot.pid, signal.SIGTERM)
+        assert self.bot.exits_within(20)
+        code = self.bot.exit_code()
+        self.bot.end()
+        self.bot = None
+        return code
+
+    def books(self) -> Books:
+        """What the broker has in its books."""
+        return self.control.books()
+
+    def belief(self) -> dict[str, Any]:
+        """What the bot believes."""
+        where = ("--state-dir", str(self.folder / "state"), "--store", self.store)
+        code, out, err = run_to_end(
+            [sys.executable, "-m", "target_trader", "state", *where], seconds=20
+        )
+        assert code == 0, err
+        belief: dict[str, Any] = json.loads(out)
+        return belief
+
+    def log(self) -> str:
+        """Everything that the bot has logged in all its lives."""
+        return (self.folder / "bot.log").read_text()
+
+    def sent(self, message: str) -> list[dict[str, Any]]:
+        """The messages of one kind that the broker has received."""
+        lines = (self.folder / "journal.jsonl").read_text().splitlines()
+        records = [json.loads(line) for line in lines]
+        return [
+            each for each in records if each["kind"] == "received" and each["message"] == message
+        ]
+
+    def close(self) -> None:
+        """End everything."""
+        if self.bot is not None:
+            self.bot.end()
+        self.control.close()
+        self.queues.close()
+        self.broker.end()
+        shutil.rmtree(self.private)
+
+
+class Days:
+    """Makes trading days and ends them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.made: list[TradingDay] = []
+
+    def __call__(self, closes: list[str], *, store: str = "json", **settings: object) -> TradingDay:
+        folder = self.folder / str(len(self.made))
+        folder.mkdir()
+        day = TradingDay(folder, [*WARMUP, *closes], store=store, settings=settings)
+        self.made.append(day)
+        return day
+
+
+@pytest.fixture
+def trading_day(tmp_path: Path) -> Iterator[Days]:
+    """Make a day of a warm-up at 444.50 and the given closes of TSLA."""
+    days = Days(tmp_path)
+    yield days
+    for day in days.made:
+        day.close()
