@@ -120,6 +120,17 @@ class BotLife:
         outcome = self._await_ready(watch)
         return self._follow_tape(watch) if outcome is None else outcome
 
+    def stop(self) -> None:
+        """End what is left of the bot, and wait until the broker has noticed.
+
+        Its disconnect then stands at one place in the history and not wherever the race ends.
+
+        Raises:
+            HarnessError: the broker still has the connection at the deadline.
+        """
+        self._await_disconnect()
+        self._kit.history.drain()
+
     def read_state(self, when: Literal["after kill", "end"]) -> None:
         """Ask the bot's `state` command what is on disk, if it has one, and write it down.
 

@@ -55,18 +55,28 @@ def find_scenario(folder: Path, name: str) -> Scenario:
 
 
 def import_file(path: Path) -> ModuleType:
-    """Import one file by its path.
+    """Import one file, in a package by its dotted name.
+
+    So a file that another one imports is the same module, and its scenario one scenario.
 
     Raises:
         UserError: it cannot be imported.
     """
-    spec = importlib.util.spec_from_file_location(f"crashgate_scenarios.{path.stem}", path)
+    in_package = (path.parent / "__init__.py").is_file()
+    package = path.resolve().parent.name if in_package else "crashgate_scenarios"
+    name = f"{package}.{path.stem}"
+    known = sys.modules.get(name)
+    if known is not None and Path(known.__file__ or "").resolve() == path.resolve():
+        return known
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None, "a path that ends in .py has a spec"
     assert spec.loader is not None, "a path that ends in .py has a loader"
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:
+        del sys.modules[name]
         raise UserError(f"cannot import {path}: {type(error).__name__}: {error}") from error
     return module
 

@@ -74,6 +74,40 @@ class Gate:
 
     def run(self, scenario: Scenario, store: str) -> Result:
         """Run a scenario with a store and judge it; fail the test unless it passes."""
+        return self.settle(self._run(scenario, store, bot=self._bot))
+
+    def must_fail(self, scenario: Scenario, store: str, *, bot: str, because_of: str) -> Result:
+        """Run a broken bot, the canary; fail the test unless the named invariant catches it.
+
+        A gate that passes everything is worth nothing, so each of its runs shows that it can fail.
+        """
+        from harness.errors import UserError
+        from harness.result import Verdict
+        from harness.targets import BotSpec
+
+        try:
+            broken = BotSpec.choose(bot)
+        except UserError as error:
+            pytest.fail(str(error), pytrace=False)
+        result = self._run(scenario, store, bot=broken)
+        caught = result.verdict is Verdict.FAIL and any(
+            finding.invariant == because_of for finding in result.findings
+        )
+        verdict = f"FAIL, as it must ({because_of})" if caught else f"{result.verdict}, NOT CAUGHT"
+        self._record(
+            f"canary: {scenario.name}", store, " and ".join(result.kill_points), verdict=verdict
+        )
+        if not caught:
+            found = ", ".join(finding.invariant for finding in result.findings) or "nothing"
+            reasons = "; ".join(result.reasons) or "none"
+            pytest.fail(
+                f"the canary {bot} lives: {scenario.title} / {store} should fail because of "
+                f"{because_of}; verdict {result.verdict}, found {found}, reasons: {reasons}",
+                pytrace=False,
+            )
+        return result
+
+    def _run(self, scenario: Scenario, store: str, *, bot: BotSpec) -> Result:
         from harness.errors import HarnessError, UserError
         from harness.gate import run_scenario
 
@@ -81,13 +115,12 @@ class Gate:
         folder = self._folder / (store if self._runs == 1 else f"{store}-{self._runs}")
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            result = run_scenario(scenario, store, bot=self._bot, folder=folder, seed=self._seed)
+            return run_scenario(scenario, store, bot=bot, folder=folder, seed=self._seed)
         except UserError as error:
             pytest.fail(str(error), pytrace=False)
         except HarnessError as error:
             self._record(scenario.name, store, "", verdict="INCONCLUSIVE")
             pytest.fail(f"INCONCLUSIVE  {scenario.title} / {store}\n  {error}", pytrace=False)
-        return self.settle(result)
 
     def judge(self, scenario: Scenario, history: Path) -> Result:
         """Judge a stored history; fail the test unless it passes."""

@@ -85,6 +85,7 @@ def play(case: Case, kit: Equipment) -> None:
                 life.read_state("after kill")
             elif isinstance(outcome, EndOfTape):
                 life.read_state("end")
+            life.stop()
         if crash is None or outcome != Died(planned=True):
             break
         kit.history.note("downtime", kit.control.status().now, words=crash.downtime.describe())

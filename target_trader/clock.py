@@ -59,7 +59,9 @@ def exchange_day(moment: datetime) -> date:
 async def happens_within(event: asyncio.Event, seconds: float) -> bool:
     """Wait for an event with a deadline; tell whether it came."""
     try:
-        await asyncio.wait_for(event.wait(), seconds)
+        # Not wait_for: before Python 3.12 it can swallow a cancellation.
+        async with asyncio.timeout(seconds):
+            await event.wait()
     except TimeoutError:
         return False
     return True

@@ -16,7 +16,7 @@ from target_trader.ledger import book
 from target_trader.library import CommissionReport, Contract, Fill, Trade
 from target_trader.log import LOG
 from target_trader.matching import Context, confirm, find
-from target_trader.names import IntentState, Leg, parse_ref, plain
+from target_trader.names import IntentState, Leg, exec_stem, parse_ref, plain
 from target_trader.orders import OrderDesk
 from target_trader.picture import BrokerExecution
 from target_trader.report import money
@@ -113,9 +113,14 @@ class BrokerEvents:
         self.manage(execution.symbol)
 
     def on_commission(self, _trade: Trade, fill: Fill, report: CommissionReport) -> None:
-        """Take a commission, and the broker's own realised P&L, into a booked fill."""
+        """Take a commission, and the broker's own realised P&L, into a booked fill.
+
+        Of a fill that is not booked it may be the answer to a question under way; the fill
+        itself, and this with it, is taken when that is reconciled.
+        """
         execution = execution_of(fill, report)
-        if self.concerns_us(execution) and book(self.books.checkpoint, execution):
+        known = exec_stem(execution.exec_id) in self.books.checkpoint.executions
+        if known and book(self.books.checkpoint, execution):
             self.books.save()
 
     def on_open_order(self, trade: Trade) -> None:
@@ -180,11 +185,14 @@ class BrokerEvents:
         elif code in LINK_BACK:
             self.link_up = True
             self.ask(f"IBKR is connected again ({code})")
-        intent = self.books.checkpoint.intent_by_id(req_id) if req_id > 0 else None
-        if intent is None or code in INFORMATION or 2100 <= code < 2200:
+        if code in INFORMATION or 2100 <= code < 2200:
             return
         if req_id in self.withdrawn:
             LOG.info("Order %s is withdrawn: %s %s", req_id, code, text)
+            return
+        intent = self.books.checkpoint.intent_by_id(req_id) if req_id > 0 else None
+        if intent is None:
+            LOG.warning("IBKR says %s: %s (request %s)", code, text, req_id)
             return
         self.orders.cancelling.discard(req_id)
         if self.orders.changing.pop(req_id, None) is not None:

@@ -60,7 +60,8 @@ class Gateway:
     async def answer(self, question: Awaitable[T]) -> T:
         """Wait for one answer, with a deadline."""
         try:
-            return await asyncio.wait_for(question, ANSWER_SECONDS)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await question
         except (TimeoutError, OSError) as error:
             raise NotConnectedError(f"the broker does not answer: {error!r}") from error
 

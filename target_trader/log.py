@@ -34,3 +34,5 @@ def start_logging(clock: Clock) -> None:
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
     LOG.setLevel(logging.INFO)
+    # Every error of the broker comes to `events.py` as an event, and is judged and told there.
+    logging.getLogger("ib_insync.wrapper").setLevel(logging.CRITICAL)

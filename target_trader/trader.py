@@ -169,7 +169,7 @@ class Trader:
         self.loaded = self.books.store.load()
         failpoint("recovery.loaded")
         await self.recover()
-        while True:
+        while not self.stopping.is_set():
             wake = await self.queue.get()
             try:
                 if wake is Wake.RECOVER:
@@ -187,7 +187,7 @@ class Trader:
         self.online = self.listening = False
         failures = 0
         pause = BACKOFF_FIRST
-        while True:
+        while not self.stopping.is_set():
             try:
                 await self.connect_and_settle()
             except NotConnectedError as error:

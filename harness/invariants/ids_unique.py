@@ -10,6 +10,8 @@ from harness.result import Finding
 
 NAME = "IdsUnique"
 DUPLICATE_ORDER_ID = "103"
+# An error names the order that it is about in the field of request ids.
+ABOUT = ("req_id", "order_id")
 
 
 def check(history: History) -> list[Finding]:
@@ -30,13 +32,28 @@ def check(history: History) -> list[Finding]:
     findings += [
         Finding(
             invariant=NAME,
-            sentence="The broker refused an order because its id was used before (error 103).",
+            sentence=f"The broker refused order {error.text(*ABOUT)}, because its id was used "
+            f"before (error 103).",
             seqs=(error.seq,),
         )
         for error in history.sent("error")
-        if error.text("code", "error_code", "errorCode") == DUPLICATE_ORDER_ID
+        if error.text("code") == DUPLICATE_ORDER_ID and not is_late_change(error, history)
     ]
     return findings
+
+
+def is_late_change(error: WireMessage, history: History) -> bool:
+    """Whether a refused id belongs to an order that was to be changed and was done already.
+
+    Change and fill may cross on the wire; that is no second use of the id.
+    """
+    uses = [
+        order
+        for order in history.received("placeOrder")
+        if (order.client_id, str(order.order_id)) == (error.client_id, error.text(*ABOUT))
+        and order.seq < error.seq
+    ]
+    return len(uses) > 1 and identity(uses[0]) == identity(uses[-1])
 
 
 def identity(order: WireMessage) -> str:

@@ -42,9 +42,26 @@ def failure(result: Result, history: History) -> list[str]:
     lines += [f"  also: {finding.invariant}: {finding.sentence}" for finding in others]
     risk = at_risk(result.findings)
     money = f"      at risk: ${risk:,.0f}" if risk else ""
-    lines.append(f"  broker: {broker_words(history)}      bot: {belief_words(history)}{money}")
+    then, end = both_sides(until(history, first)), both_sides(history)
+    if then == end:
+        lines.append(f"  {end}{money}")
+    else:
+        lines += [f"  then        {then}{money}", f"  at the end  {end}"]
     lines += [f"  besides: {reason}" for reason in result.reasons]
     return lines
+
+
+def until(history: History, finding: Finding) -> History:
+    """The history up to the event that shows a finding; all of it when it points at none."""
+    if not finding.seqs:
+        return history
+    last = finding.seqs[-1]
+    return History(tuple(event for event in history.events if event.seq <= last))
+
+
+def both_sides(history: History) -> str:
+    """What the broker holds and what the bot believes, in one line."""
+    return f"broker: {broker_words(history)}      bot: {belief_words(history)}"
 
 
 def headline_word(verdict: Verdict) -> str:

@@ -148,6 +148,47 @@ def test_a_bots_options_stand_in_the_replay_line(gate: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["  replay: crashgate replay story/json@123abc --bot my_bot.py"])
 
 
+CANARY = """
+from harness.pytest_plugin import Gate
+from scenarios_for_tests import STORY
+
+def test_canary(crashgate: Gate) -> None:
+    crashgate.must_fail(STORY, "STORE", bot="BOT", because_of="LAW")
+"""
+
+
+@pytest.mark.parametrize(
+    ("store", "law", "bot", "outcome", "words"),
+    [
+        ("sqlite", "NoFlip", "bot.py", "passed", "canary: story *FAIL, as it must (NoFlip)"),
+        ("json", "NoFlip", "bot.py", "failed", "the canary bot.py lives: *found nothing*"),
+        (
+            "sqlite",
+            "FillOnce",
+            "bot.py",
+            "failed",
+            "*because of FillOnce; verdict FAIL, found NoF*",
+        ),
+        ("sqlite", "NoFlip", "gone.py", "failed", "--bot gone.py: there is no such file*"),
+    ],
+)
+def test_a_canary_must_be_caught_by_the_law_that_is_named(
+    pytester: pytest.Pytester,
+    gate: pytest.Pytester,
+    store: str,
+    law: str,
+    bot: str,
+    outcome: str,
+    words: str,
+) -> None:
+    (pytester.path / "bot.py").touch()
+    text = CANARY.replace("STORE", store).replace("LAW", law).replace("BOT", bot)
+    gate.makepyfile(test_canary=text)
+    result = gate.runpytest_subprocess("test_canary.py")
+    result.assert_outcomes(**{outcome: 1})
+    result.stdout.fnmatch_lines([words])
+
+
 def test_a_project_that_does_not_use_the_plugin_imports_nothing_of_it(
     pytester: pytest.Pytester,
 ) -> None:

@@ -152,6 +152,16 @@ def test_two_scenarios_of_one_name_are_refused(
     assert "another scenario named 'calm-day'" in capsys.readouterr().err
 
 
+def test_a_scenario_that_another_file_imports_is_one_scenario(
+    scenarios: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (scenarios / "__init__.py").touch()
+    (scenarios / "test_again.py").write_text("from stories.test_calm import SCENARIO\n")
+    monkeypatch.syspath_prepend(scenarios.parent)
+    assert crashgate(monkeypatch, "list", "--scenarios", scenarios) == 0
+    assert capsys.readouterr().out == "calm-day  [json sqlite]\n    a calm day\n"
+
+
 def test_a_folder_without_scenarios_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -197,9 +197,15 @@ def test_a_modified_order_keeps_its_id() -> None:
 
 
 def test_an_id_that_the_broker_refuses_as_used_is_found() -> None:
-    story = Story().start().sent("error", code=103, order_id=1)
-    assert len(ids_unique.check(story.history())) == 1
+    story = Story().start().received(order_id=1, order_ref=ENTRY)
+    assert len(ids_unique.check(story.sent("error", code=103, req_id=1).history())) == 1
     assert ids_unique.check(Story().start().sent("error", code=202).history()) == []
+
+
+def test_a_change_that_crosses_with_the_fill_is_no_second_use_of_the_id() -> None:
+    story = Story().start().received(order_id=2, order_ref=STOP)
+    story.received(order_id=2, order_ref=STOP).sent("error", code=103, req_id=2)
+    assert ids_unique.check(story.history()) == []
 
 
 @pytest.mark.parametrize("unheard", ["openOrderEnd", "positionEnd", "execDetailsEnd"])

@@ -37,6 +37,7 @@ WATCHLIST = {
     ],
 }
 WARMUP = ["444.50"] * 22
+REFERENCE = ("-m", "target_trader")
 
 
 def path_of_closes(closes: list[str], symbol: str = "TSLA") -> tuple[Bar, ...]:
@@ -72,7 +73,16 @@ class TradingDay:
         (folder / "tape.csv").write_text(format_tape(Tape(path_of_closes(closes))))
         (folder / "broker.json").write_text(json.dumps(settings))
         (folder / "watchlist.json").write_text(json.dumps(WATCHLIST))
+        self.port = 0
+        self.queues = LoopbackQueues()
+        self.bot: Child | None = None
+        self.start_broker()
+
+    def start_broker(self) -> None:
+        """Start a broker, on the port of the one before it if there was one."""
+        folder = self.folder
         ready, ready_write = os.pipe()
+        (folder / "journal.jsonl").unlink(missing_ok=True)
         options = {
             "--tape": str(folder / "tape.csv"),
             "--settings": str(folder / "broker.json"),
@@ -80,7 +90,7 @@ class TradingDay:
             "--control": str(self.private / "c"),
             "--ready-fd": str(ready_write),
             "--clock": "lockstep",
-            "--port": "0",
+            "--port": str(self.port),
         }
         words = [word for pair in options.items() for word in pair]
         command = [sys.executable, "-m", "fakebroker", *words]
@@ -89,14 +99,26 @@ class TradingDay:
         self.port = await_port(self.broker, ready)
         os.close(ready)
         self.control = ControlClient(self.private / "c")
-        self.queues = LoopbackQueues()
-        self.bot: Child | None = None
 
-    def launch(self, failpoints: str = "", client_id: int = 2001) -> None:
+    def end_broker(self) -> None:
+        """Kill the broker."""
+        self.control.close()
+        self.broker.end()
+
+    def launch(
+        self, failpoints: str = "", *, client_id: int = 2001, program: tuple[str, ...] = REFERENCE
+    ) -> None:
         """Start the bot and wait until it trades, or has died."""
+        self.start_bot(failpoints, client_id=client_id, program=program)
+        self.settle(ready=True)
+
+    def start_bot(
+        self, failpoints: str = "", *, client_id: int = 2001, program: tuple[str, ...] = REFERENCE
+    ) -> None:
+        """Start the bot and do not wait."""
         self.bot = launch(
             [
-                *(sys.executable, "-m", "target_trader", "trade"),
+                *(sys.executable, *program, "trade"),
                 *("--port", str(self.port), "--client-id", str(client_id)),
                 *("--state-dir", str(self.folder / "state"), "--store", self.store),
                 *("--watchlist", str(self.folder / "watchlist.json")),
@@ -104,7 +126,15 @@ class TradingDay:
             self.folder / "bot.log",
             environment={"FAILPOINTS": failpoints},
         )
-        self.settle(ready=True)
+
+    def wait_for_log(self, words: str) -> None:
+        """Wait until the bot has logged these words."""
+        assert self.bot is not None
+        for _ in range(600):
+            if words in self.log():
+                return
+            assert not self.bot.exits_within(0.05), self.log()
+        raise AssertionError(f"not logged: {words!r}\n{self.log()}")
 
     def settle(self, *, ready: bool = False) -> Quieted | Gone:
         """Wait until the bot is quiet (and, at its start, subscribed) or gone."""
@@ -174,13 +204,46 @@ class TradingDay:
             each for each in records if each["kind"] == "received" and each["message"] == message
         ]
 
+    def fills(self) -> list[tuple[str, str, Decimal, Decimal]]:
+        """Return attempt and leg, side, shares and price of every execution, in order."""
+        return [
+            ("|".join(each.order_ref.split("|")[-2:]), each.side, each.shares, each.price)
+            for each in self.books().executions
+        ]
+
+    def check_agreement(self) -> None:
+        """Check that bot and broker tell the same story and that nothing is left over."""
+        books, belief = self.books(), self.belief()
+        held = {each.symbol: each.quantity for each in books.positions if each.quantity}
+        believed = {
+            symbol: Decimal(each["quantity"]) for symbol, each in belief["positions"].items()
+        }
+        assert believed == held
+        assert belief["executions"] == sorted(each.exec_id for each in books.executions)
+        realized = sum((each.realized_pnl for each in books.positions), Decimal(0))
+        assert Decimal(belief["realized_pnl"]) == realized
+        for symbol, quantity in held.items():
+            stops = [
+                each
+                for each in books.orders
+                if each.working and each.order_type == "STP" and each.symbol == symbol
+            ]
+            assert [each.remaining for each in stops] == [abs(quantity)]
+        if not held:
+            assert [each.order_ref for each in books.orders if each.working] == []
+        entered = [
+            each.order_ref
+            for each in books.orders
+            if each.order_ref.endswith("|entry") and each.filled
+        ]
+        assert len(entered) == len(set(entered)) <= 2
+
     def close(self) -> None:
         """End everything."""
         if self.bot is not None:
             self.bot.end()
-        self.control.close()
         self.queues.close()
-        self.broker.end()
+        self.end_broker()
         shutil.rmtree(self.private)
 
 

@@ -114,7 +114,7 @@ def test_breakeven_is_the_average_entry_price_rounded_to_the_cent() -> None:
 
 def test_a_single_share_has_a_stop_and_the_target_and_no_partial() -> None:
     legs = [(each.leg, each.quantity) for each in desired_exits(position(1), RULES)]
-    assert legs == [(Leg.STOP, 1), (Leg.TARGET, 1)]
+    assert legs == [(Leg.STOP, Decimal(1)), (Leg.TARGET, Decimal(1))]
 
 
 def test_a_short_position_is_closed_by_buying() -> None:

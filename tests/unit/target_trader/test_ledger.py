@@ -92,8 +92,8 @@ def test_a_fill_makes_position_intent_and_counters_in_one_step() -> None:
     books = day_with_bracket()
     assert book(books, fill(1, "entry", 100, "445.25"))
     position = books.positions[TRADE]
-    assert (position.shares, position.entry_price) == (100, Decimal("445.25"))
-    assert (position.status, position.remaining) == (TradeStatus.OPEN, 1)
+    assert (position.shares, position.entry_price) == (Decimal(100), Decimal("445.25"))
+    assert (position.status, position.remaining) == (TradeStatus.OPEN, Decimal(1))
     assert books.intents[0].state is IntentState.FILLED
     assert books.session.trades_today == 1
 
@@ -120,7 +120,7 @@ def test_a_correction_replaces_what_it_corrects() -> None:
     book(books, fill(1, "entry", 100, "445.25"))
     assert book(books, fill(1, "entry", 90, "445.30", revision=2))
     assert (books.positions[TRADE].shares, books.positions[TRADE].entry_price) == (
-        90,
+        Decimal(90),
         Decimal("445.30"),
     )
     assert [each.exec_id[-2:] for each in books.executions.values()] == ["02"]
@@ -141,9 +141,9 @@ def test_the_partial_is_one_record_however_many_fills_it_took() -> None:
     book(books, fill(3, "partial", 30, "447.23"))
     position = books.positions[TRADE]
     assert [(each.shares, each.price) for each in position.partials_taken] == [
-        (50, Decimal("447.19"))
+        (Decimal(50), Decimal("447.19"))
     ]
-    assert (position.status, position.open_shares) == (TradeStatus.PARTIAL, 50)
+    assert (position.status, position.open_shares) == (TradeStatus.PARTIAL, Decimal(50))
     assert position.remaining == Decimal("0.5")
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -136,7 +137,7 @@ def fill(
     )
 
 
-def order(leg: str, size: int, price: str | None = None, **changes: object) -> BrokerOrder:
+def order(leg: str, size: int, price: str | None = None, **changes: Any) -> BrokerOrder:  # noqa: ANN401 - the fields have several types
     """Return an order of the first bracket as the broker lists it."""
     number = {"entry": 10, "stop": 11, "partial": 12}[leg]
     made = BrokerOrder(
@@ -153,7 +154,7 @@ def order(leg: str, size: int, price: str | None = None, **changes: object) -> B
         stop_price=Decimal(price) if price and leg == "stop" else None,
         status="Submitted",
     )
-    return replace(made, **changes)  # type: ignore[arg-type] - the tests name real fields
+    return replace(made, **changes)
 
 
 STOP = order("stop", 100, "443.37", status="PreSubmitted")
@@ -209,7 +210,8 @@ def test_the_desks_own_example_is_reported_in_its_words() -> None:
     assert "NVDA: State file shows 100 shares, IBKR confirms 100 shares ✓" in text
     assert "AMD: State file shows 200 shares, IBKR shows 0 shares ⚠️" in text
     assert "→ Position was closed by broker during downtime" in text
-    assert (quantity(outcome), quantity(outcome, "NVDA"), quantity(outcome, "AMD")) == (50, 100, 0)
+    shares = [quantity(outcome, symbol) for symbol in ("TSLA", "NVDA", "AMD")]
+    assert shares == [Decimal(50), Decimal(100), Decimal(0)]
 
 
 def test_reconciling_does_not_change_the_books_it_was_given() -> None:
@@ -232,7 +234,7 @@ def test_a_fill_that_was_missed_is_booked_with_all_that_follows() -> None:
     outcome = reconcile(state(), picture, context=CONTEXT)
     position = outcome.checkpoint.position_of("TSLA")
     assert position is not None
-    assert (position.open_shares, len(position.partials_taken)) == (50, 1)
+    assert (position.open_shares, len(position.partials_taken)) == (Decimal(50), 1)
     assert "missed fill booked: SLD 50 @ 447.13" in outcome.report.text()
     assert states(outcome)["partial"] == IntentState.FILLED
     assert steps(outcome) == ["target1"]
@@ -267,7 +269,7 @@ def test_ids_prices_and_quantities_of_orders_are_taken_from_the_broker() -> None
     )
     outcome = reconcile(state(), picture, context=CONTEXT)
     stop = outcome.checkpoint.intents[1]
-    assert (stop.quantity, stop.stop_price, stop.perm_id) == (50, Decimal("444.00"), 1011)
+    assert (stop.quantity, stop.stop_price, stop.perm_id) == (Decimal(50), Decimal("444.00"), 1011)
     position = outcome.checkpoint.position_of("TSLA")
     assert position is not None
     assert (position.stop_price, position.stop_order_id) == (Decimal("444.00"), 11)
@@ -427,7 +429,7 @@ def test_an_unknown_position_of_a_watched_symbol_is_adopted_with_a_stop_below_it
     outcome = reconcile(empty, Picture((held(80, cost="450.00"),)), context=CONTEXT)
     position = outcome.checkpoint.position_of("TSLA")
     assert position is not None
-    assert (position.shares, position.initial_stop) == (80, Decimal("448.60"))
+    assert (position.shares, position.initial_stop) == (Decimal(80), Decimal("448.60"))
     assert [each.leg for each in desired_exits(position, RULES)] == [Leg.STOP]
     assert "In IBKR portfolio but NOT in state file" in outcome.report.text()
 
