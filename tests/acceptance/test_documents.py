@@ -53,10 +53,8 @@ def test_the_options_for_another_bot_are_those_of_the_readme(run: Run) -> None:
 
 def test_the_script_of_the_readme_trades_on_the_gateway_alone() -> None:
     script = README.split("```python\n")[1].split("```")[0]
-    gateway = subprocess.Popen(
-        [sys.executable, "-m", "fakebroker", "--port", "0"], stdout=subprocess.PIPE, text=True
-    )
-    try:
+    command = [sys.executable, "-m", "fakebroker", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as gateway:
         assert gateway.stdout is not None
         [port] = re.findall(r"listening on 127\.0\.0\.1:(\d+)", gateway.stdout.readline())
         result = subprocess.run(
@@ -66,8 +64,6 @@ def test_the_script_of_the_readme_trades_on_the_gateway_alone() -> None:
             timeout=DEADLINE_SECONDS,
             check=False,
         )
-        assert (result.stdout, result.returncode) == ("Filled 100.0\n", 0), result.stderr
-    finally:
         gateway.send_signal(signal.SIGTERM)
         assert gateway.wait(DEADLINE_SECONDS) == 0
-        gateway.stdout.close()
+    assert (result.stdout, result.returncode) == ("Filled 100.0\n", 0), result.stderr

@@ -12,6 +12,7 @@ from decimal import Decimal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fakebroker.exchange.errors import ExchangeError
 from fakebroker.exchange.events import (
     Commissioned,
     ExchangeEvent,
@@ -66,6 +67,14 @@ class Play:
 
 
 @dataclass(frozen=True)
+class Hand:
+    """A person fills part of one of the working orders at its own price."""
+
+    pick: int
+    shares: Decimal
+
+
+@dataclass(frozen=True)
 class Hours:
     """The session is closed and time passes."""
 
@@ -114,7 +123,7 @@ class Bracket:
         return (entry, target, stop)
 
 
-Step = Place | Bracket | Cancel | GlobalCancel | Play | Hours
+Step = Place | Bracket | Cancel | GlobalCancel | Play | Hand | Hours
 
 terms = st.builds(
     OrderTerms,
@@ -149,7 +158,8 @@ brackets = st.builds(
     st.integers(0, 3),
 )
 cancels = st.builds(Cancel, clients, order_ids)
-usual = st.one_of(places, places, brackets, bars, bars, bars, cancels)
+hands = st.builds(Hand, st.integers(0, 9), st.integers(1, 60).map(Decimal))
+usual = st.one_of(places, places, brackets, bars, bars, bars, cancels, hands)
 rare = st.one_of(st.builds(GlobalCancel), st.builds(Hours, st.integers(1, 20)))
 steps = st.lists(st.one_of(*[usual] * 12, rare), min_size=8, max_size=40)
 knobs = st.builds(
@@ -208,6 +218,19 @@ class Day:
                     volume=Decimal(100),
                 )
                 return exchange.on_bar(bar, now=now)
+            case Hand():
+                working = [row for row in exchange.live_orders() if row.working]
+                if not working:
+                    return ()
+                order = working[step.pick % len(working)]
+                price = order.terms.limit_price or Decimal(100)
+                shares = min(step.shares, order.remaining)
+                try:
+                    return exchange.fill(order.perm_id, shares, price, now=now)
+                except ExchangeError:
+                    # A child may be offered more than its parent has.
+                    assert order.parent_perm_id is not None
+                    return ()
             case Hours():
                 closed = exchange.end_of_day(now=now)
                 self.now += timedelta(hours=step.hours)
@@ -333,6 +356,25 @@ def test_a_child_never_fills_more_than_its_parent(knob: BrokerSettings, story: l
                 filled[order.perm_id] = order.filled
                 if order.parent_perm_id is not None:
                     assert order.filled <= filled.get(order.parent_perm_id, Decimal(0))
+
+
+@thorough
+@given(knobs, steps)
+def test_no_execution_is_worse_than_the_limit_or_outside_the_bar(
+    knob: BrokerSettings, story: list[Step]
+) -> None:
+    day = Day(Exchange(knob))
+    for step in story:
+        for event in day.play(step):
+            if not isinstance(event, Filled):
+                continue
+            price, terms = event.execution.price, event.order.terms
+            if terms.limit_price is not None:
+                buys = terms.action is Action.BUY
+                assert price <= terms.limit_price if buys else price >= terms.limit_price
+            if isinstance(step, Play) and event.order.contract.symbol == step.symbol:
+                known = (step.opened, *step.others)
+                assert min(known) <= price <= max(known)
 
 
 @thorough

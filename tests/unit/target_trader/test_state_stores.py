@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
@@ -353,6 +354,27 @@ def test_a_failed_fsync_fails_the_save(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.undo()
     store.close()
     assert read_state(StoreKind.JSON, tmp_path).checkpoint == full_checkpoint()
+
+
+def test_a_save_syncs_the_new_file_before_its_name_and_the_folder_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(StoreKind.JSON, tmp_path)
+    store.save(full_checkpoint())
+    main = tmp_path / "trader_state_20251006.json"
+    old = main.stat().st_ino
+    synced = []
+
+    def note(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        renamed = main.stat().st_ino != old
+        synced.append(("folder" if stat.S_ISDIR(status.st_mode) else "file", renamed))
+
+    monkeypatch.setattr(os, "fsync", note)
+    store.save(full_checkpoint())
+    monkeypatch.undo()
+    store.close()
+    assert synced == [("file", False), ("folder", True)]
 
 
 def test_only_changed_rows_are_written(tmp_path: Path) -> None:

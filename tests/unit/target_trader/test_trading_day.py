@@ -111,6 +111,8 @@ def test_a_kill_at_any_failpoint_costs_nothing_but_time(
     day.play()
     assert f"failpoint {name}: kill" in day.log()
     day.kill()
+    sent = {each["fields"]["order_ref"] for each in day.sent("placeOrder")}
+    assert sent <= {each["order_ref"] for each in day.belief()["intents"]}
     day.launch()
     assert day.play() is None
     assert day.stop() == 0
@@ -375,3 +377,25 @@ def test_the_bot_imports_neither_the_fake_broker_nor_the_harness() -> None:
     roots = {name.partition(".")[0] for name in done.stdout.split()}
     assert "ib_insync" in roots
     assert not roots & {"fakebroker", "harness", "scenarios"}
+
+
+def test_a_bracket_that_was_never_sent_is_sent_once_with_the_same_refs_and_new_ids(
+    trading_day: Days,
+) -> None:
+    day = trading_day(["445.25", *["446.00"] * 6])
+    day.launch("intents.saved=1*kill")
+    day.play()
+    planned = day.belief()["intents"]
+    assert [each["state"] for each in planned] == ["planned"] * 3
+    day.kill()
+    day.launch()
+    day.play(1)
+    assert day.sent("placeOrder") == []
+    day.play()
+    sent = [each["fields"] for each in day.sent("placeOrder")]
+    assert [each["order_ref"] for each in sent] == [each["order_ref"] for each in planned]
+    ids = [each["order_id"] for each in day.belief()["intents"]]
+    assert len(set(ids)) == len(ids) == 6
+    assert day.belief()["attempts"] == {"TSLA|LONG|444.77": 1}
+    day.kill()
+    day.check_agreement()
