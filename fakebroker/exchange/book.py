@@ -49,6 +49,8 @@ class Book:
     """The day in New York; None before the first input."""
     orders: dict[int, Order] = field(default_factory=dict)
     """By permId, which is also the order of their arrival."""
+    open_perm_ids: list[int] = field(default_factory=list)
+    """permIds of the orders that were live when last looked at, so that a long day stays fast."""
     perm_ids: dict[tuple[int, int], int] = field(default_factory=dict)
     """permId by (client id, order id)."""
     highest_order_ids: dict[int, int] = field(default_factory=dict)
@@ -74,6 +76,7 @@ class Book:
             self,
             account=self.account.copy(),
             orders={perm_id: order.copy() for perm_id, order in self.orders.items()},
+            open_perm_ids=list(self.open_perm_ids),
             perm_ids=dict(self.perm_ids),
             highest_order_ids=dict(self.highest_order_ids),
             executions=dict(self.executions),
@@ -83,6 +86,7 @@ class Book:
     def add(self, order: Order) -> None:
         """Enter a new order; one placed by hand has order id 0 and no client to find it by."""
         self.orders[order.perm_id] = order
+        self.open_perm_ids.append(order.perm_id)
         if order.order_id:
             self.perm_ids[order.client_id, order.order_id] = order.perm_id
 
@@ -104,11 +108,15 @@ class Book:
 
     def live(self) -> list[Order]:
         """Return the live orders by permId."""
-        return [order for order in self.orders.values() if order.live]
+        found = [self.orders[perm_id] for perm_id in self.open_perm_ids]
+        live = [order for order in found if order.live]
+        # No transition leads out of a stage that is done, so what is dropped never comes back.
+        self.open_perm_ids = [order.perm_id for order in live]
+        return live
 
     def at_exchange(self) -> list[Order]:
         """Return the orders that the market can act on, by permId."""
-        return [order for order in self.orders.values() if order.at_exchange]
+        return [order for order in self.live() if order.at_exchange]
 
     def of_today(self, order: Order) -> bool:
         """Say whether the order is live or ended today."""
