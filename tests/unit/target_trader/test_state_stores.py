@@ -58,12 +58,9 @@ print("saved")
 """
 
 
-def full_checkpoint() -> Checkpoint:
-    """A checkpoint in which every kind of record occurs."""
-    checkpoint = new_checkpoint(DAY, now=NOW)
-    checkpoint.attempts["TSLA|LONG|444.77"] = 2
-    checkpoint.session.filter_blocks["max_attempts"] = 1
-    checkpoint.positions[TRADE] = Position(
+def full_position() -> Position:
+    """A trade whose partial is taken."""
+    return Position(
         trade_id=TRADE,
         symbol="TSLA",
         side=Side.LONG,
@@ -85,23 +82,34 @@ def full_checkpoint() -> Checkpoint:
         remaining=Decimal("0.5"),
         partials_taken=[PartialRecord(time=NOW, price=Decimal("447.13"), shares=Decimal(50))],
     )
-    checkpoint.intents.append(
-        Intent(
-            order_ref=f"{TRADE}|stop",
-            trade_id=TRADE,
-            leg=Leg.STOP,
-            symbol="TSLA",
-            side=Side.LONG,
-            action="SELL",
-            order_type="STP",
-            quantity=Decimal(50),
-            stop_price=Decimal("445.25"),
-            order_id=12345,
-            perm_id=1500000002,
-            state=IntentState.WORKING,
-            planned_at=NOW,
-        )
+
+
+def full_intent() -> Intent:
+    """A working stop."""
+    return Intent(
+        order_ref=f"{TRADE}|stop",
+        trade_id=TRADE,
+        leg=Leg.STOP,
+        symbol="TSLA",
+        side=Side.LONG,
+        action="SELL",
+        order_type="STP",
+        quantity=Decimal(50),
+        stop_price=Decimal("445.25"),
+        order_id=12345,
+        perm_id=1500000002,
+        state=IntentState.WORKING,
+        planned_at=NOW,
     )
+
+
+def full_checkpoint() -> Checkpoint:
+    """A checkpoint in which every kind of record occurs."""
+    checkpoint = new_checkpoint(DAY, now=NOW)
+    checkpoint.attempts["TSLA|LONG|444.77"] = 2
+    checkpoint.session.filter_blocks["max_attempts"] = 1
+    checkpoint.positions[TRADE] = full_position()
+    checkpoint.intents.append(full_intent())
     checkpoint.executions["0000e0d5.67fe667b.01"] = BookedExecution(
         exec_id="0000e0d5.67fe667b.01.01",
         time=NOW,
