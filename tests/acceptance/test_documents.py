@@ -31,6 +31,15 @@ def test_the_readme_is_short_and_has_commands() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_every_file_that_a_document_names_is_there(name: str) -> None:
+    folders = "fakebroker|harness|scenarios|target_trader|tests"
+    text = (ROOT / name).read_text(encoding="utf-8")
+    named = set(re.findall(rf"`((?:{folders})/[\w/.-]+)`", text))
+    assert named, f"{name} names no file at all"
+    assert sorted(path for path in named if not (ROOT / path).exists()) == []
+
+
 @pytest.mark.parametrize("command", MAKE_COMMANDS)
 def test_make_knows_what_the_documents_tell_to_run(run: Run, command: str) -> None:
     result = run(*shlex.split(command), "--dry-run")
