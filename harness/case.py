@@ -81,8 +81,14 @@ class Case(Value):
 
 
 def canonical(case: Case) -> str:
-    """The JSON text that a case's id is made of: sorted keys, no spaces."""
-    return json.dumps(case.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    """The JSON text that a case's id is made of: sorted keys, no spaces.
+
+    Settings of the broker that stand at their defaults are left out, so that a new knob whose
+    default changes nothing leaves all tokens valid.
+    """
+    record = case.model_dump(mode="json")
+    record["broker"] = case.broker.model_dump(mode="json", exclude_defaults=True)
+    return json.dumps(record, sort_keys=True, separators=(",", ":"))
 
 
 def case_id(case: Case) -> str:

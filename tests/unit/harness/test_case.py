@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from fakebroker.market.tape import parse_tape
+from fakebroker.settings import BrokerSettings
 from harness.case import Case, canonical, case_id
 from harness.errors import UserError
 from harness.explore.draw import Choices, draw
@@ -20,6 +21,12 @@ def test_a_case_survives_its_json() -> None:
     again = Case.model_validate_json(canonical(case))
     assert again == case
     assert case_id(again) == case_id(case)
+
+
+def test_a_setting_at_its_default_leaves_the_id_as_it_is() -> None:
+    told = small_case(broker=BrokerSettings(slippage=0))
+    assert case_id(told) == case_id(small_case(broker=BrokerSettings()))
+    assert case_id(small_case(broker=BrokerSettings(slippage=1))) != case_id(told)
 
 
 @pytest.mark.parametrize(
