@@ -17,14 +17,20 @@ from typing import Annotated, NoReturn, TextIO
 
 import typer
 from pydantic import ValidationError
+from rich.console import Console
 
 from fakebroker.broker import Broker
 from fakebroker.clock import Clock, LockstepClock, RealClock, wall_now
+from fakebroker.faults import FaultFileError, parse_faults
 from fakebroker.journal import EXCHANGE_ZONE, Journal
 from fakebroker.market.source import Market
-from fakebroker.market.tape import Tape, TapeError, parse_tape
+from fakebroker.market.synthetic import PREFIX, parse_spec, synthetic_tape
+from fakebroker.market.tape import Tape, TapeError
+from fakebroker.market.tick_tape import read_tape
+from fakebroker.screen import Screen
 from fakebroker.server import Gateway
 from fakebroker.settings import BrokerSettings
+from fakebroker.store import Store, StoreError
 
 PRICE_WITHOUT_TAPE = "100"
 """US dollars of every stock when there is no tape, so that a script can be tried at once."""
@@ -51,15 +57,27 @@ def serve(
     *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any.")] = 7497,
-    tape: Annotated[Path | None, typer.Option(help="CSV of bars that make the market.")] = None,
+    tape: Annotated[
+        str | None,
+        typer.Option(
+            help="CSV of bars or of trades, or a day made from --seed, such as "
+            "synthetic:breakout:TSLA:60min; its shapes: breakout, fakeout, gap-through-stop, "
+            "chop, halt."
+        ),
+    ] = None,
     symbol: Annotated[
         str | None, typer.Option(help="Symbol of a tape that has no symbol column.")
     ] = None,
     account: Annotated[str | None, typer.Option(help="Account code.")] = None,
     cash: Annotated[str | None, typer.Option(help="Cash at the start, in USD.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the ids the broker gives out.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of execution ids and synthetic days.")
+    ] = None,
     settings: Annotated[
         Path | None, typer.Option(help="JSON file with settings (see fakebroker/settings.py).")
+    ] = None,
+    faults: Annotated[
+        Path | None, typer.Option(help="TOML file of what goes wrong (see docs/faults.md).")
     ] = None,
     clock: Annotated[
         ClockKind, typer.Option(help="real: the tape runs; lockstep: the control socket steps it.")
@@ -69,6 +87,13 @@ def serve(
         Path | None, typer.Option(help="Write the journal to this new file.")
     ] = None,
     control: Annotated[Path | None, typer.Option(help="Open a control socket here.")] = None,
+    state_dir: Annotated[
+        Path | None,
+        typer.Option(help="Keep the books in this private folder, and go on from those in it."),
+    ] = None,
+    view: Annotated[
+        bool, typer.Option(help="Show sessions, orders and fills live, on a terminal.")
+    ] = True,
     ready_fd: Annotated[
         int | None, typer.Option(help="Write one JSON line here when listening, and close it.")
     ] = None,
@@ -78,15 +103,20 @@ def serve(
     if tape is None:
         given["price_without_tape"] = PRICE_WITHOUT_TAPE
     broker_settings = read_settings(settings, given)
-    market = read_tape(tape, symbol) if tape is not None else None
+    if faults is not None:
+        broker_settings = with_faults(broker_settings, faults)
+    market = read_market(tape, symbol, broker_settings.seed) if tape is not None else None
     if clock is ClockKind.LOCKSTEP and (market is None or control is None):
         fail("--clock lockstep needs --tape and --control: without them nothing can step the day")
     with contextlib.ExitStack() as cleanup:
         sink = cleanup.enter_context(open_journal(journal)) if journal is not None else None
-        start = market.bars[0].time if market is not None else wall_now()
+        start = market.start if market is not None else wall_now()
         broker = Broker(
             broker_settings, Market(market), start=start, journal=Journal(line_writer(sink))
         )
+
+        store = cleanup.enter_context(open_store(state_dir, broker_settings, market))
+        keep = keep_books(broker, store)
 
         def announce(bound_port: int) -> None:
             listening = f"listening on {host}:{bound_port}, account {broker_settings.account}"
@@ -95,9 +125,12 @@ def serve(
                 os.write(ready_fd, json.dumps({"port": bound_port}).encode() + b"\n")
                 os.close(ready_fd)
 
+        show = live_view if view and clock is ClockKind.REAL else no_view
         try:
-            asyncio.run(run(broker, clock, speed, host, port, control, announce))
-        except ListenError as error:
+            asyncio.run(
+                run(broker, clock, speed, host, port, control, announce, keep=keep, show=show)
+            )
+        except (ListenError, StoreError) as error:
             fail(str(error))
 
 
@@ -113,11 +146,15 @@ async def run(
     port: int,
     control: Path | None,
     announce: Callable[[int], None],
+    *,
+    keep: Callable[[], None],
+    show: Callable[[Gateway], contextlib.AbstractContextManager[object]],
 ) -> None:
     """Serve until SIGTERM, SIGINT or a `shutdown` on the control socket.
 
     Raises:
         ListenError: The port or the control socket cannot be opened.
+        StoreError: The books could not be put on the disk any more.
     """
     loop = asyncio.get_running_loop()
     clock: Clock
@@ -126,15 +163,18 @@ async def run(
             clock = RealClock(broker.now, speed=speed, monotonic=loop.time)
         case ClockKind.LOCKSTEP:
             clock = LockstepClock(lambda: broker.now)
-    gateway = Gateway(broker, clock, lockstep=kind is ClockKind.LOCKSTEP)
+    gateway = Gateway(broker, clock, lockstep=kind is ClockKind.LOCKSTEP, keep=keep)
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, gateway.stopped.set)
     try:
         await _listen(gateway, host, port, control)
         announce(gateway.port)
-        await gateway.stopped.wait()
+        with show(gateway):
+            await gateway.stopped.wait()
     finally:
         await gateway.close()
+    if gateway.failure is not None:
+        raise gateway.failure
 
 
 async def _listen(gateway: Gateway, host: str, port: int, control: Path | None) -> None:
@@ -177,10 +217,26 @@ def read_settings(path: Path | None, given: Mapping[str, object]) -> BrokerSetti
         fail(f"setting {name} = {item['input']!r}: {item['msg']}")
 
 
-def read_tape(path: Path, symbol: str | None) -> Tape:
-    """Return the bars of a tape file."""
+def with_faults(settings: BrokerSettings, path: Path) -> BrokerSettings:
+    """Return the settings with the faults of a TOML file after those that they have."""
     try:
-        return parse_tape(path.read_text(encoding="utf-8"), name=path.name, symbol=symbol)
+        found = parse_faults(path.read_text(encoding="utf-8"), name=f"--faults {path}")
+    except OSError as error:
+        fail(f"cannot read --faults {path}: {error.strerror or error}")
+    except UnicodeDecodeError as error:
+        fail(f"--faults {path} is not text: {error}")
+    except FaultFileError as error:
+        fail(str(error))
+    return settings.model_copy(update={"faults": (*settings.faults, *found)})
+
+
+def read_market(source: str, symbol: str | None, seed: int) -> Tape:
+    """Return the market of a tape file, or a synthetic day made from the seed."""
+    path = Path(source)
+    try:
+        if source.startswith(PREFIX):
+            return synthetic_tape(parse_spec(source), seed)
+        return read_tape(path.read_text(encoding="utf-8"), name=path.name, symbol=symbol)
     except OSError as error:
         fail(f"cannot read --tape {path}: {error.strerror or error}")
     except UnicodeDecodeError as error:
@@ -197,6 +253,37 @@ def open_journal(path: Path) -> TextIO:
         fail(f"--journal {path} exists and is not overwritten: move it or name another")
     except OSError as error:
         fail(f"cannot write --journal {path}: {error.strerror or error}")
+
+
+def open_store(
+    folder: Path | None, settings: BrokerSettings, tape: Tape | None
+) -> contextlib.AbstractContextManager[Store | None]:
+    """Open the books of a state folder; without one nothing is kept."""
+    if folder is None:
+        return contextlib.nullcontext()
+    try:
+        return Store(folder, settings, tape)
+    except StoreError as error:
+        fail(str(error))
+
+
+def keep_books(broker: Broker, store: Store | None) -> Callable[[], None]:
+    """Let the broker go on from the books of a store; return what puts them there."""
+    if store is None:
+        return lambda: None
+    if store.kept is not None:
+        broker.reopen(store.kept)
+    return lambda: store.keep(broker.durable())
+
+
+def live_view(gateway: Gateway) -> contextlib.AbstractContextManager[object]:
+    """Show the gateway live where there is a terminal to show it on."""
+    return Screen(gateway, Console()) if sys.stdout.isatty() else contextlib.nullcontext()
+
+
+def no_view(_: Gateway) -> contextlib.AbstractContextManager[object]:
+    """Show nothing."""
+    return contextlib.nullcontext()
 
 
 def line_writer(file: TextIO | None) -> Callable[[str], None]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from fakebroker.account_feeds import FeedDesk
 from fakebroker.exchange.admission import Refusal
 from fakebroker.exchange.catalog import Catalog
 from fakebroker.exchange.events import ExchangeEvent
@@ -15,6 +16,7 @@ from fakebroker.exchange.exchange import Exchange
 from fakebroker.exchange.orders import OrderView
 from fakebroker.execution_filter import FilterError, passes
 from fakebroker.journal import EXCHANGE_ZONE
+from fakebroker.marketdata.desk import MarketDesk, failure
 from fakebroker.messages import (
     commission_report,
     completed_order,
@@ -31,7 +33,7 @@ from fakebroker.protocol.connection import UnknownRequest
 from fakebroker.protocol.errors import ErrorCode, text
 from fakebroker.protocol.replies import ErrorMessage, Reply
 from fakebroker.protocol.requests import Request
-from fakebroker.session import Session
+from fakebroker.session import TWS_CLIENT_ID, Session
 from fakebroker.settings import BrokerSettings
 
 SYSTEM_REQ_ID = -1
@@ -54,9 +56,13 @@ class Answer:
 class Answers:
     """Serves requests from the books of one exchange."""
 
-    def __init__(self, exchange: Exchange, settings: BrokerSettings) -> None:
+    def __init__(
+        self, exchange: Exchange, settings: BrokerSettings, market: MarketDesk, feeds: FeedDesk
+    ) -> None:
         self._exchange = exchange
         self._settings = settings
+        self._market = market
+        self._feeds = feeds
         self._catalog = Catalog()
 
     def client_id_in_use(self) -> Answer:
@@ -67,13 +73,18 @@ class Answers:
         """Say what TWS says unasked after startApi (section 1)."""
         assert session.client_id is not None
         parts: list[Reply] = [
-            replies.ManagedAccounts((self._settings.account,)),
+            replies.ManagedAccounts(self._exchange.managed_accounts()),
             replies.NextValidId(self._exchange.next_order_id(session.client_id)),
         ]
         if self._settings.push_open_orders_on_connect:
+            parts += self._bind(session)
             parts += self._open_orders(session, own_only=True)
         parts += [error(SYSTEM_REQ_ID, code, farm=farm) for code, farm in FARM_NOTICES]
         return Answer(tuple(parts))
+
+    def replay(self, session: Session) -> Answer:
+        """Tell a client its open orders, as after a connectivity loss (section 3.9)."""
+        return Answer(tuple(self._open_orders(session, own_only=True)))
 
     def unknown(self, event: UnknownRequest) -> Answer:
         """Say which message id was not understood."""
@@ -95,8 +106,9 @@ class Answers:
             case requests.ReqGlobalCancel():
                 return Answer(events=exchange.global_cancel(now=now))
             case requests.ReqOpenOrders():
+                bound = self._bind(session)
                 orders = self._open_orders(session, own_only=True)
-                return Answer((*orders, replies.OpenOrderEnd()))
+                return Answer((*bound, *orders, replies.OpenOrderEnd()))
             case requests.ReqAllOpenOrders():
                 orders = self._open_orders(session, own_only=False)
                 return Answer((*orders, replies.OpenOrderEnd()))
@@ -108,7 +120,7 @@ class Answers:
             case requests.ReqIds():
                 return Answer((replies.NextValidId(exchange.next_order_id(session.client_id)),))
             case requests.ReqManagedAccts():
-                return Answer((replies.ManagedAccounts((self._settings.account,)),))
+                return Answer((replies.ManagedAccounts(self._exchange.managed_accounts()),))
             case requests.ReqCurrentTime():
                 return Answer((replies.CurrentTime(now),))
             case requests.ReqContractDetails():
@@ -116,7 +128,8 @@ class Answers:
             case requests.ReqRealTimeBars():
                 return self._subscribe_bars(request, session)
             case requests.CancelRealTimeBars(req_id=req_id):
-                session.bars.pop(req_id, None)
+                if session.bars.pop(req_id, None) is None:
+                    return Answer((failure(req_id, ErrorCode.NO_SUCH_REQUEST, req_id=req_id),))
                 return Answer()
             case requests.ReqPositions():
                 session.positions = True
@@ -127,27 +140,36 @@ class Answers:
                 return Answer()
             case requests.ReqAccountUpdates(subscribe=subscribe):
                 session.account_updates = subscribe
-                return Answer(tuple(self._account_page(now)) if subscribe else ())
+                page = self._account_page(request.account, now) if subscribe else ()
+                return Answer(tuple(page))
             case requests.ReqAccountUpdatesMulti(req_id=req_id):
                 session.accounts_multi[req_id] = request
                 return Answer(
-                    (*self._account_values(req_id), replies.AccountUpdateMultiEnd(req_id))
+                    (*self._account_values(request), replies.AccountUpdateMultiEnd(req_id))
                 )
             case requests.CancelAccountUpdatesMulti(req_id=req_id):
                 session.accounts_multi.pop(req_id, None)
                 return Answer()
-            case requests.ReqAccountSummary():
-                return Answer(tuple(self._account_summary(request)))
+            case requests.ReqAutoOpenOrders(auto_bind=auto_bind):
+                return self._auto_bind(session, bind=auto_bind)
             case (
-                requests.CancelAccountSummary()
-                | requests.ReqAutoOpenOrders()
-                | requests.SetServerLogLevel()
-                | requests.ReqMarketDataType()
+                requests.ReqAccountSummary()
+                | requests.CancelAccountSummary()
+                | requests.ReqPnL()
+                | requests.CancelPnL()
+                | requests.ReqPnLSingle()
+                | requests.CancelPnLSingle()
+                | requests.ReqPositionsMulti()
+                | requests.CancelPositionsMulti()
             ):
-                # Nothing to answer: TWS is silent on these, too.
+                return Answer(self._feeds.answer(request, session.feeds, now))
+            case requests.SetServerLogLevel():
+                # Nothing to answer: TWS is silent on it, too.
                 return Answer()
+            case requests.StartApi():
+                return self._started_twice()
             case _:
-                return self._not_served(request)
+                return Answer(self._market.answer(request, session.market, now))
 
     def _place(self, request: requests.PlaceOrder, session: Session, now: datetime) -> Answer:
         assert session.client_id is not None
@@ -208,40 +230,50 @@ class Answers:
         contract = self._catalog.resolve(request.contract)
         if contract is None:
             return Answer((error(request.req_id, ErrorCode.NO_SECURITY),))
+        if request.req_id in session.bars:
+            reason = "-Duplicate ticker id"
+            return Answer((error(request.req_id, ErrorCode.REQUEST_FAILED, reason=reason),))
         session.bars[request.req_id] = replace(request, contract=contract)
         return Answer()
 
-    def _account_page(self, now: datetime) -> Iterator[Reply]:
-        """TWS's account window: values, portfolio, time, end."""
-        account = self._settings.account
-        for value in self._exchange.account_values():
+    def _account_page(self, asked: str, now: datetime) -> Iterator[Reply]:
+        """TWS's account window: values, portfolio, time, end; of the first account if unnamed."""
+        account = asked or self._settings.account
+        for value in self._exchange.account_values(account):
             yield replies.AccountValue(value.key, value.value, value.currency, account)
         for record in self._exchange.positions():
-            yield portfolio_value(record)
+            if record.account == account:
+                yield portfolio_value(record)
         yield replies.AccountUpdateTime(now)
         yield replies.AccountDownloadEnd(account)
 
-    def _account_values(self, req_id: int) -> Iterator[Reply]:
-        account = self._settings.account
-        for value in self._exchange.account_values():
+    def _account_values(self, request: requests.ReqAccountUpdatesMulti) -> Iterator[Reply]:
+        account = request.account or self._settings.account
+        for value in self._exchange.account_values(account):
             yield replies.AccountUpdateMulti(
-                req_id, account, "", value.key, value.value, value.currency
+                request.req_id, account, "", value.key, value.value, value.currency
             )
 
-    def _account_summary(self, request: requests.ReqAccountSummary) -> Iterator[Reply]:
-        wanted = set(request.tags.split(","))
-        for value in self._exchange.account_values():
-            if value.key in wanted:
-                yield replies.AccountSummary(
-                    request.req_id, self._settings.account, value.key, value.value, value.currency
-                )
-        yield replies.AccountSummaryEnd(request.req_id)
+    def _bind(self, session: Session) -> tuple[Reply, ...]:
+        """Bind the manual orders to client 0, who is told of its open orders (section 3.3)."""
+        if session.client_id != TWS_CLIENT_ID:
+            return ()
+        bound = self._exchange.bind_manual_orders()
+        return tuple(
+            replies.OrderBound(order.perm_id, order.client_id, order.order_id) for order in bound
+        )
 
-    def _not_served(self, request: Request) -> Answer:
-        """Name a request that this broker knows and does not serve."""
-        req_id = getattr(request, "req_id", SYSTEM_REQ_ID)
-        reason = f"-'{request.MESSAGE}' : fakebroker does not serve it"
-        return Answer((error(req_id, ErrorCode.REQUEST_INVALID, reason=reason),))
+    def _auto_bind(self, session: Session, *, bind: bool) -> Answer:
+        """Bind manual orders to come, of which client 0 alone can hear (section 3.3)."""
+        if session.client_id != TWS_CLIENT_ID:
+            reason = "-Only the default client (i.e 0) can auto bind orders."
+            return Answer((error(SYSTEM_REQ_ID, ErrorCode.REQUEST_INVALID, reason=reason),))
+        session.auto_bind = bind
+        return Answer()
+
+    def _started_twice(self) -> Answer:
+        reason = "-'startApi' : this connection has started already"
+        return Answer((error(SYSTEM_REQ_ID, ErrorCode.REQUEST_INVALID, reason=reason),))
 
 
 def error(req_id: int, code: ErrorCode, **values: object) -> ErrorMessage:

@@ -10,24 +10,42 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal, assert_never
+from typing import Literal, Self, assert_never
 
+from fakebroker.account_feeds import FeedDesk
 from fakebroker.answers import Answer, Answers
 from fakebroker.books import read_books
 from fakebroker.breakpoint import Breakpoint, PointError
-from fakebroker.control_messages import Books, Point, Step
+from fakebroker.control_messages import Books, FaultState, Point, Step
 from fakebroker.deferred import AccountNews, ClientIdFree, CommissionNews, DebtQueue
+from fakebroker.durable import Durable
 from fakebroker.exchange.events import ExchangeEvent
-from fakebroker.exchange.exchange import Exchange
+from fakebroker.exchange.exchange import Exchange, ExchangeSnapshot
+from fakebroker.fault_desk import FaultDesk
+from fakebroker.fault_engine import FaultEngine
+from fakebroker.faults import Fault
+from fakebroker.faults.field import Pacing
 from fakebroker.journal import Journal
-from fakebroker.market.source import Market
+from fakebroker.limits import over_limit
+from fakebroker.market.aggregate import bar_of_tick
+from fakebroker.market.source import Market, MarketEvent
+from fakebroker.market.tape import Bar, Halt, Tick
+from fakebroker.marketdata.desk import MarketDesk
 from fakebroker.outbox import Effect, Outbox
-from fakebroker.protocol.connection import Event, ProtocolFailed, UnknownRequest, VersionOffered
+from fakebroker.protocol.connection import (
+    ConnectionState,
+    Event,
+    ProtocolFailed,
+    UnknownRequest,
+    VersionOffered,
+)
 from fakebroker.protocol.describe import describe
+from fakebroker.protocol.replies import ErrorMessage
 from fakebroker.protocol.requests import Request, StartApi
 from fakebroker.routing import News, Routing
 from fakebroker.session import Session
 from fakebroker.settings import BrokerSettings
+from fakebroker.snapshot import BrokerSnapshot, capture, revive
 from fakebroker.values import Action, Contract
 
 
@@ -71,17 +89,32 @@ class Broker:
         self._market = market
         self._journal = journal
         self._point = Breakpoint()
-        self._outbox = Outbox(journal, self._point)
+        faults = FaultEngine()
+        self._outbox = Outbox(journal, self._point, faults)
         self._exchange = Exchange(settings)
         self._debts = DebtQueue()
         self._sessions: dict[int, Session] = {}
         self._taken_client_ids: set[int] = set()
-        self._answers = Answers(self._exchange, settings)
-        self._routing = Routing(self._exchange, settings, self._debts)
+        self._desk = MarketDesk(settings, market)
+        feeds = FeedDesk(self._exchange, settings)
+        self._answers = Answers(self._exchange, settings, self._desk, feeds)
+        self._faults = FaultDesk(
+            faults,
+            exchange=self._exchange,
+            answers=self._answers,
+            outbox=self._outbox,
+            sessions=self._sessions,
+            taken_client_ids=self._taken_client_ids,
+            journal=journal,
+        )
+        self._routing = Routing(
+            self._exchange, settings, self._debts, market=self._desk, feeds=feeds
+        )
         self._settings = settings
         self._arrived: deque[_Input] = deque()
         self._inbox: deque[tuple[Session, Event]] = deque()
         self._held: _HeldRequest | None = None
+        self._arm_settings()
 
     # Inputs from the sockets
 
@@ -101,15 +134,15 @@ class Broker:
 
     def next_deadline(self) -> datetime | None:
         """Return when `tick` has something to do next."""
-        dues = [due for due in (self._debts.next_due(), self._market.next_end()) if due is not None]
-        return min(dues, default=None)
+        sources = (self._faults.next_due(), self._debts.next_due(), self._market.next_end())
+        return min((due for due in sources if due is not None), default=None)
 
     def tick(self, now: datetime) -> list[Effect]:
         """Do everything that is due by `now`, in the order of its time."""
         while self.halted is None and (due := self.next_deadline()) is not None and due <= now:
             self._play_next(due)
         self._move_time(now)
-        return self._outbox.take()
+        return self._settled()
 
     def step(self) -> tuple[Step, list[Effect]]:
         """Do the one thing that is due next, whenever that is, and move time there.
@@ -123,7 +156,7 @@ class Broker:
         if due is None:
             return Step(kind="end", time=self.now), []
         kind = self._play_next(due)
-        return Step(kind=kind, time=self.now), self._outbox.take()
+        return Step(kind=kind, time=self.now), self._settled()
 
     # Inputs from whoever drives the broker
 
@@ -182,12 +215,64 @@ class Broker:
         Raises:
             ExchangeError: There is no such contract.
         """
+        bound = any(session.auto_bind for session in self._sessions.values())
+        order_id = self._exchange.next_bound_id() if bound else 0
         return self._by_hand(
-            self._exchange.manual_order(Contract(symbol=symbol), Action(action), quantity, now=now),
+            self._exchange.manual_order(
+                Contract(symbol=symbol), Action(action), quantity, now=now, order_id=order_id
+            ),
             now,
         )
 
+    def inject(self, fault: Fault, now: datetime) -> tuple[int, list[Effect]]:
+        """Arm a fault; return its number for `heal` and what it does at once.
+
+        Raises:
+            FaultError: It should begin at a time that has passed.
+        """
+        self._move_time(now)
+        number = self._faults.arm(fault, self.now)
+        return number, self._settled()
+
+    def heal(self, number: int | None, now: datetime) -> list[Effect]:
+        """End one fault, or with None all of them.
+
+        Raises:
+            FaultError: There is no such fault.
+        """
+        self._move_time(now)
+        self._faults.heal(number, self.now)
+        return self._settled()
+
+    def hang_up(self, number: int, reason: str, now: datetime) -> list[Effect]:
+        """Close a session from our side, with the reason in the journal; no-op once it is closed.
+
+        This is for what the bytes do not show: a client that is silent, slow or one too many.
+        """
+        self._move_time(now)
+        session = self._sessions.get(number)
+        if session is not None and not session.closed:
+            self._note_session("error", session, reason)
+            self._outbox.close(session)
+        return self._outbox.take()
+
     # What can be asked
+
+    @property
+    def settings(self) -> BrokerSettings:
+        """The settings that this broker was made with."""
+        return self._settings
+
+    def awaits_start(self, number: int) -> bool:
+        """Say whether a connected client that can be heard has not sent startApi yet."""
+        session = self._sessions.get(number)
+        if session is None or session.closed or session.silent is not None:
+            return False
+        return session.connection.state is not ConnectionState.READY
+
+    def faults(self) -> tuple[FaultState, ...]:
+        """Return every fault that was armed, by its number."""
+        return self._faults.states()
 
     def sessions(self) -> tuple[Session, ...]:
         """Return the connected sessions in the order of their numbers."""
@@ -218,7 +303,51 @@ class Broker:
         self._move_time(now)
         return read_books(self._exchange, self.now)
 
+    # To be brought back
+
+    def snapshot(self) -> BrokerSnapshot:
+        """Return everything that this broker is between two inputs; it goes on unchanged."""
+        return capture(self, self._journal)
+
+    @classmethod
+    def resume(cls, snapshot: BrokerSnapshot, *, journal: Journal) -> Self:
+        """Return a broker of its own that goes on from a snapshot.
+
+        The same inputs give the same effects and journal lines as they did after the snapshot.
+        `journal` is where it writes; its records are numbered on from the snapshot's.
+        """
+        broker = revive(snapshot, journal)
+        assert isinstance(broker, cls)
+        return broker
+
+    def durable(self) -> Durable:
+        """Return what outlives the process, for a disk; it is read at once and not changed."""
+        return Durable(self.now, self._market.cursor, self._exchange.book)
+
+    def reopen(self, kept: Durable) -> None:
+        """Go on from what an earlier process kept, before the first input (section 3.10).
+
+        The client id table is empty and nobody is owed anything. Where time has passed, the books
+        notice: on a new day its lists start anew.
+
+        Raises:
+            IndexError: The tape is not the one that the books stand on.
+        """
+        self._exchange.restore(ExchangeSnapshot(kept.book))
+        for event in self._market.go_to(kept.market_cursor):
+            self._note(event)
+        self._move_time(kept.now)
+        self._route(self._exchange.advance(now=self.now))
+
     # One input after the other
+
+    def _arm_settings(self) -> None:
+        """Arm the faults of the settings, before anything has come."""
+        most = self._settings.messages_per_second_max
+        pacing = () if most is None else (Pacing(messages_per_second_max=most),)
+        for fault in (*pacing, *self._settings.faults):
+            self._faults.arm(fault, self.now)
+        self._settle()
 
     def _input(self, item: _Input, now: datetime) -> list[Effect]:
         self._move_time(now)
@@ -228,7 +357,7 @@ class Broker:
     def _by_hand(self, events: Sequence[ExchangeEvent], now: datetime) -> list[Effect]:
         self._move_time(now)
         self._route(events)
-        return self._outbox.take()
+        return self._settled()
 
     def _run(self) -> list[Effect]:
         while self.halted is None and (self._inbox or self._arrived):
@@ -236,7 +365,22 @@ class Broker:
                 self._serve(*self._inbox.popleft())
             else:
                 self._accept(self._arrived.popleft())
+            self._settle()
+        return self._settled()
+
+    def _settled(self) -> list[Effect]:
+        self._settle()
         return self._outbox.take()
+
+    def _settle(self) -> None:
+        """Do what faults have left to do, unless the broker stands still."""
+        while self.halted is None and (work := self._faults.work(self.now)) is not None:
+            self._route(work.events)
+            for packet in work.packets:
+                session = self._faults.session_of(packet)
+                late = _HeldRequest(session, packet.request, packet.occurrence)
+                self._note_message("received", late)
+                self._serve_one(session, packet.request)
 
     def _accept(self, item: _Input) -> None:
         match item:
@@ -274,7 +418,7 @@ class Broker:
     def _serve_request(self, session: Session, request: Request) -> None:
         message = request.MESSAGE
         held = _HeldRequest(session, request, self._point.count("in", message))
-        if session.deaf:
+        if session.deaf or session.closed:
             self._note_message("lost", held)
         elif self._reached(held, "received"):
             self._held = held
@@ -283,15 +427,31 @@ class Broker:
             self._process(held)
 
     def _process(self, item: _HeldRequest) -> None:
-        self._note_message("received", item)
         if self._reached(item, "processed"):
             self._outbox.hold()
-        if isinstance(item.request, StartApi):
-            self._start(item.session, item.request)
+        admitted = self._faults.admit(item.session, item.request, item.occurrence, self.now)
+        self._route(admitted.events)
+        if not admitted.held:
+            self._note_message("lost" if admitted.lost else "received", item)
+        if admitted.in_use and isinstance(item.request, StartApi):
+            self._refuse(item.session, item.request.client_id)
         else:
-            self._reply(item.session, self._answers.answer(item.request, item.session, self.now))
+            for request in admitted.requests:
+                self._serve_one(item.session, request)
+        self._faults.answered(self.now)
         if self._reached(item, "processed") or self._reached(item, "answered"):
             self._stand_still()
+
+    def _serve_one(self, session: Session, request: Request) -> None:
+        if isinstance(request, StartApi):
+            self._start(session, request)
+        elif (full := self._over_limit(request, session)) is not None:
+            self._outbox.emit(session, full, self.now)
+        else:
+            self._reply(session, self._answers.answer(request, session, self.now))
+
+    def _over_limit(self, request: Request, session: Session) -> ErrorMessage | None:
+        return over_limit(request, session, most=self._settings.subscriptions_max)
 
     def _lose_input(self, item: _HeldRequest) -> None:
         """Drop the held request and all that this session sent after it."""
@@ -312,9 +472,7 @@ class Broker:
 
     def _start(self, session: Session, request: StartApi) -> None:
         if request.client_id in self._taken_client_ids:
-            self._note_session("refused", session, f"client id {request.client_id} is in use")
-            self._reply(session, self._answers.client_id_in_use())
-            self._outbox.close(session)
+            self._refuse(session, request.client_id)
             return
         self._taken_client_ids.add(request.client_id)
         session.client_id = request.client_id
@@ -322,8 +480,14 @@ class Broker:
         self._note_session("ready", session)
         self._reply(session, self._answers.welcome(session))
 
+    def _refuse(self, session: Session, client_id: int) -> None:
+        self._note_session("refused", session, f"client id {client_id} is in use")
+        self._reply(session, self._answers.client_id_in_use())
+        self._outbox.close(session)
+
     def _forget(self, session: Session) -> None:
         self._note_session("disconnected", session)
+        self._faults.gone(session, self.now)
         if not session.ready or session.client_id is None:
             return
         # 326 while the old socket is still held (tws-protocol.md section 0b.10).
@@ -338,18 +502,39 @@ class Broker:
     def _move_time(self, now: datetime) -> None:
         self.now = max(self.now, now)
 
-    def _play_next(self, due: datetime) -> Literal["bar", "deadline"]:
+    def _play_next(self, due: datetime) -> Literal["bar", "tick", "halt", "deadline"]:
         self._move_time(due)
+        fault_due = self._faults.next_due()
+        if fault_due is not None and fault_due <= due:
+            self._faults.tick(self.now)
+            self._settle()
+            return "deadline"
         owed = self._debts.next_due()
         if owed is not None and owed <= due:
             self._pay()
             return "deadline"
-        bar = self._market.pop()
-        self._journal.bar(bar, self.now)
-        self._route(self._exchange.on_bar(bar, now=self.now))
-        for session, reply in self._routing.bar(bar, self.sessions()):
+        return self._play_market(self._market.pop())
+
+    def _note(self, event: MarketEvent) -> None:
+        self._desk.note(event)
+        if isinstance(event, Halt):
+            self._exchange.set_halted(event.symbol, halted=event.halted)
+
+    def _play_market(self, event: MarketEvent) -> Literal["bar", "tick", "halt"]:
+        self._journal.market(event, self.now)
+        self._note(event)
+        price = bar_of_tick(event) if isinstance(event, Tick) else event
+        if isinstance(price, Bar) and (isinstance(event, Tick) or not self._market.by_tick):
+            self._route(self._exchange.on_bar(price, now=self.now))
+        for session, reply in self._routing.market_news(event, self.sessions(), self.now):
             self._outbox.emit(session, reply, self.now)
-        return "bar"
+        match event:
+            case Bar():
+                return "bar"
+            case Tick():
+                return "tick"
+            case Halt():
+                return "halt"
 
     def _pay(self) -> None:
         debt = self._debts.pop()
@@ -376,6 +561,7 @@ class Broker:
     def _route(self, events: Sequence[ExchangeEvent]) -> None:
         for event in events:
             self._journal.exchange(event, self.now)
+            self._faults.watch(event, self.now)
             for session, reply in self._routing.event(event, self.sessions(), self.now):
                 self._outbox.emit(session, reply, self.now)
 

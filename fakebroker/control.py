@@ -24,7 +24,13 @@ from fakebroker.control_messages import (
     CancelRequest,
     ControlRequest,
     Done,
+    FaultNumber,
+    FaultRequest,
+    Faults,
+    FaultsRequest,
+    FaultState,
     FillRequest,
+    HealRequest,
     ManualOrderRequest,
     Message,
     Point,
@@ -36,6 +42,7 @@ from fakebroker.control_messages import (
     Step,
     StepRequest,
 )
+from fakebroker.faults import Fault
 
 # A line holds one request; the largest answer is the books of a day, far below this.
 LINE_LIMIT_BYTES = 16 * 1024 * 1024
@@ -59,16 +66,22 @@ def answer_line(line: bytes, serve: Callable[[ControlRequest], Result]) -> bytes
     number: object = None
     try:
         record = json.loads(line)
-        number = record.pop("id", None) if isinstance(record, dict) else None
+        number = _number(record)
         result = serve(_REQUEST.validate_python(record))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        return _failure(number, f"not a line of JSON: {error}: {line[:80]!r}")
     except ValidationError as error:
         return _failure(number, _words(error))
+    except (ValueError, RecursionError) as error:  # bad JSON, too long a number, too deep a nest
+        return _failure(number, f"not a line of JSON: {error}: {line[:80]!r}")
     except ControlError as error:
         return _failure(number, str(error))
     answer = {"id": number, "ok": True, "result": result.model_dump(mode="json")}
     return json.dumps(answer).encode() + b"\n"
+
+
+def _number(record: object) -> int | str | None:
+    """Take the number out of a request; only what JSON can say exactly is echoed."""
+    number = record.pop("id", None) if isinstance(record, dict) else None
+    return number if isinstance(number, int | str) else None
 
 
 def _failure(number: object, words: str) -> bytes:
@@ -145,6 +158,18 @@ class ControlClient:
     ) -> None:
         """Send a market order as a person in TWS would, in shares."""
         self._ask(ManualOrderRequest(symbol=symbol, action=action, quantity=quantity), Done)
+
+    def fault(self, fault: Fault) -> int:
+        """Arm a fault and return its number."""
+        return self._ask(FaultRequest(fault=fault), FaultNumber).fault
+
+    def heal(self, fault: int | Literal["all"]) -> None:
+        """End a fault by its number, or all of them."""
+        self._ask(HealRequest(fault=fault), Done)
+
+    def faults(self) -> tuple[FaultState, ...]:
+        """Return every fault that was armed and how far it has come."""
+        return self._ask(FaultsRequest(), Faults).faults
 
     def shutdown(self) -> None:
         """End the broker process."""

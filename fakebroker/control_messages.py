@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from fakebroker.faults.catalog import AnyFault
+
 InMoment = Literal["received", "processed", "answered"]
 OutMoment = Literal["unsent", "sent"]
 IN_MOMENTS: tuple[InMoment, ...] = ("received", "processed", "answered")
@@ -77,7 +79,7 @@ class Status(Message):
 class Step(Message):
     """What one step played."""
 
-    kind: Literal["bar", "deadline", "end"]
+    kind: Literal["bar", "tick", "halt", "deadline", "end"]
     time: datetime
 
 
@@ -199,6 +201,26 @@ class ManualOrderRequest(Message):
     quantity: Decimal = Field(gt=0)
 
 
+class FaultRequest(Message):
+    """Arm a fault (docs/faults.md)."""
+
+    do: Literal["fault"] = "fault"
+    fault: AnyFault
+
+
+class HealRequest(Message):
+    """End a fault by its number, or all of them."""
+
+    do: Literal["heal"] = "heal"
+    fault: int | Literal["all"]
+
+
+class FaultsRequest(Message):
+    """Ask which faults there are."""
+
+    do: Literal["faults"] = "faults"
+
+
 class ShutdownRequest(Message):
     """End the process."""
 
@@ -214,13 +236,37 @@ ControlRequest = Annotated[
     | FillRequest
     | CancelRequest
     | ManualOrderRequest
+    | FaultRequest
+    | HealRequest
+    | FaultsRequest
     | ShutdownRequest,
     Field(discriminator="do"),
 ]
+
+
+class FaultNumber(Message):
+    """The number of a fault that was armed."""
+
+    fault: int
+
+
+class FaultState(Message):
+    """One fault and how far it has come; `hits` counts the messages it has acted on."""
+
+    number: int
+    state: Literal["armed", "active", "spent", "healed"]
+    hits: int
+    fault: AnyFault
+
+
+class Faults(Message):
+    """Every fault that was armed."""
+
+    faults: tuple[FaultState, ...]
 
 
 class Done(Message):
     """The answer to a request that has nothing to tell."""
 
 
-Result = Status | Step | Books | Done
+Result = Status | Step | Books | FaultNumber | Faults | Done

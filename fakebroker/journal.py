@@ -20,7 +20,8 @@ from fakebroker.exchange.events import (
     Refused,
 )
 from fakebroker.exchange.orders import OrderView
-from fakebroker.market.tape import Bar
+from fakebroker.market.source import MarketEvent
+from fakebroker.market.tape import Bar, Halt, Tick
 
 EXCHANGE_ZONE = ZoneInfo("America/New_York")
 
@@ -34,6 +35,15 @@ class Journal:
     def __init__(self, sink: Callable[[str], None]) -> None:
         self._sink = sink
         self._seq = 0
+
+    @property
+    def seq(self) -> int:
+        """The number of the last record, 0 before the first."""
+        return self._seq
+
+    def go_on_after(self, seq: int) -> None:
+        """Number the next record as if `seq` records had been written."""
+        self._seq = seq
 
     def write(self, kind: str, now: datetime, **fields: Field) -> None:
         """Append one record at exchange time `now` (aware); `None` fields are kept as null."""
@@ -55,6 +65,17 @@ class Journal:
             close=str(bar.close),
             volume=str(bar.volume),
         )
+
+    def market(self, event: MarketEvent, now: datetime) -> None:
+        """Append what the market did; prices in the contract's currency, sizes in shares."""
+        match event:
+            case Bar():
+                self.bar(event, now)
+            case Tick():
+                price, size = str(event.price), str(event.size)
+                self.write("tick", now, symbol=event.symbol, price=price, size=size)
+            case Halt():
+                self.write("halt", now, symbol=event.symbol, halted=event.halted)
 
     def point(self, kind: str, point: Point, now: datetime) -> None:
         """Append that the broker stands still at `point`."""

@@ -9,6 +9,7 @@ from fakebroker.exchange.account import PositionRecord, WhatIf
 from fakebroker.exchange.book import BookedExecution
 from fakebroker.exchange.catalog import ContractDetails
 from fakebroker.exchange.events import ExecutionRecord
+from fakebroker.exchange.instruments import multiplier_of
 from fakebroker.exchange.orders import OrderView
 from fakebroker.market.tape import Bar
 from fakebroker.protocol import replies
@@ -111,14 +112,17 @@ def position(record: PositionRecord) -> replies.Position:
 
 def portfolio_value(record: PositionRecord) -> replies.PortfolioValue:
     """Tell a position with its market value, which is its cost while nobody has traded it."""
+    multiplier = multiplier_of(record.contract)
     price = record.average_cost if record.market_price is None else record.market_price
+    price = price / multiplier if record.market_price is None and multiplier != 1 else price
+    value = price * record.quantity * multiplier
     return replies.PortfolioValue(
         contract=record.contract,
         position=record.quantity,
         market_price=price,
-        market_value=price * record.quantity,
+        market_value=value,
         average_cost=record.average_cost,
-        unrealized_pnl=(price - record.average_cost) * record.quantity,
+        unrealized_pnl=value - record.average_cost * record.quantity,
         realized_pnl=record.realized_pnl,
         account=record.account,
     )

@@ -7,9 +7,12 @@ It is journaled as `sent` when its bytes are handed out, or as `lost` when a rel
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, assert_never
 
 from fakebroker.breakpoint import Breakpoint
+from fakebroker.fault_engine import FaultEngine
+from fakebroker.fault_engine.acts import Act, Parcel
+from fakebroker.faults.base import How
 from fakebroker.journal import Journal
 from fakebroker.protocol.describe import describe
 from fakebroker.protocol.replies import Reply
@@ -31,7 +34,38 @@ class Close:
     session: int
 
 
-Effect = Send | Close
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The socket of a session is to be reset: RST and not FIN."""
+
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """The socket of a session stays open and is not read any more."""
+
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """The socket of a session is read again."""
+
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseConnections:
+    """The port refuses new connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptConnections:
+    """The port accepts new connections again."""
+
+
+Effect = Send | Close | Reset | Silence | Resume | RefuseConnections | AcceptConnections
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +78,11 @@ class _Held:
 class Outbox:
     """Collects effects of one input, in order."""
 
-    def __init__(self, journal: Journal, point: Breakpoint) -> None:
+    def __init__(self, journal: Journal, point: Breakpoint, faults: FaultEngine) -> None:
         self._journal = journal
         self._point = point
+        self._faults = faults
+        self.acts: deque[Act] = deque()
         self._effects: list[Effect] = []
         self._held: deque[_Held] = deque()
         self._holding = False
@@ -66,6 +102,30 @@ class Outbox:
         """Close a session's socket from our side."""
         session.closed = True
         self._effects.append(Close(session.number))
+
+    def cut(self, session: Session, how: How) -> None:
+        """End a session's connection as a dying gateway does; what it sends from now on is lost."""
+        session.deaf = True
+        match how:
+            case "fin":
+                self.close(session)
+            case "rst":
+                session.closed = True
+                self._effects.append(Reset(session.number))
+            case _:
+                assert_never(how)
+
+    def effect(self, effect: Effect) -> None:
+        """Do something to a socket or the port in its order."""
+        self._effects.append(effect)
+
+    def deliver(self, session: Session, parcel: Parcel, now: datetime) -> None:
+        """Send a reply that a fault has held back; no fault acts on it again."""
+        item = _Held(session, parcel.reply, parcel.occurrence)
+        if session.closed or session.silent is not None:
+            self._record("lost", item, now)
+        else:
+            self._hand_out(item, now)
 
     def emit(self, session: Session, reply: Reply, now: datetime) -> None:
         """Send a reply to a session, or hold it when the broker stands still."""
@@ -106,9 +166,31 @@ class Outbox:
         self.hold()
 
     def _send(self, item: _Held, now: datetime) -> None:
+        """Send a reply, or what faults make of it."""
+        session = item.session
+        if session.closed or session.silent is not None:
+            self._record("lost", item, now)
+            return
+        parcel = Parcel(session.number, session.client_id, item.reply, item.occurrence)
+        outgoing = self._faults.reply(parcel, now)
+        self.acts += outgoing.acts
+        if not outgoing.parcels and not outgoing.held:
+            self._record("lost", item, now)
+        for part in outgoing.parcels:
+            self._hand_out(_Held(session, part.reply, part.occurrence), now, outgoing.bytes_max)
+        if outgoing.cut is not None:
+            self.cut(session, outgoing.cut)
+
+    def _hand_out(self, item: _Held, now: datetime, bytes_max: int | None = None) -> None:
+        """Hand the bytes of a reply to the socket: all, so many at most, or with 0 half of them."""
         self.frames_sent += 1
-        self._record("sent", item, now)
-        self._effects.append(Send(item.session.number, item.session.connection.send(item.reply)))
+        data = item.session.connection.send(item.reply)
+        if bytes_max is not None:
+            self._record("lost", item, now)
+            data = data[: min(bytes_max or len(data) // 2, len(data) - 1)]
+        else:
+            self._record("sent", item, now)
+        self._effects.append(Send(item.session.number, data))
 
     def _record(self, kind: str, item: _Held, now: datetime) -> None:
         self._journal.write(

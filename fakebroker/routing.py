@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import assert_never
 
+from fakebroker.account_feeds import FeedDesk
 from fakebroker.deferred import AccountNews, CommissionNews, DebtQueue
 from fakebroker.exchange.events import (
     Commissioned,
@@ -19,8 +20,11 @@ from fakebroker.exchange.events import (
     Refused,
 )
 from fakebroker.exchange.exchange import Exchange
+from fakebroker.exchange.instruments import market_key
 from fakebroker.exchange.orders import OrderEvent, OrderView
+from fakebroker.market.source import MarketEvent
 from fakebroker.market.tape import Bar
+from fakebroker.marketdata.desk import MarketDesk
 from fakebroker.messages import (
     commission_report,
     exec_details,
@@ -36,6 +40,7 @@ from fakebroker.protocol.replies import (
     AccountUpdateTime,
     AccountValue,
     ErrorMessage,
+    OrderBound,
     Reply,
 )
 from fakebroker.session import Session
@@ -47,8 +52,18 @@ News = Iterator[tuple[Session, Reply]]
 class Routing:
     """Turns what happened into messages for the sessions that may hear of it."""
 
-    def __init__(self, exchange: Exchange, settings: BrokerSettings, debts: DebtQueue) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        settings: BrokerSettings,
+        debts: DebtQueue,
+        *,
+        market: MarketDesk,
+        feeds: FeedDesk,
+    ) -> None:
         self._exchange = exchange
+        self._market = market
+        self._feeds = feeds
         self._settings = settings
         self._debts = debts
 
@@ -82,8 +97,18 @@ class Routing:
         """Yield a bar to those who asked for the bars of its stock."""
         for session in sessions:
             for req_id, request in session.bars.items():
-                if request.contract.symbol == bar.symbol:
+                if market_key(request.contract) == bar.symbol:
                     yield session, realtime_bar(req_id, bar)
+
+    def market_news(self, event: MarketEvent, sessions: Sequence[Session], now: datetime) -> News:
+        """Yield what the market did, once it is noted, to those who subscribed."""
+        if isinstance(event, Bar):
+            yield from self.bar(event, sessions)
+        for session in sessions:
+            for reply in self._market.news(event, session.market, now):
+                yield session, reply
+            for reply in self._feeds.priced(session.feeds, now):
+                yield session, reply
 
     def commission_news(self, debt: CommissionNews, sessions: Sequence[Session]) -> News:
         """Yield the commission of an execution to its client."""
@@ -105,6 +130,8 @@ class Routing:
                     yield session, portfolio_value(record)
         for session in sessions:
             yield from ((session, reply) for reply in self._account_values(session, now))
+            for reply in self._feeds.booked(session.feeds, debt.con_id, now):
+                yield session, reply
 
     def _account_values(self, session: Session, now: datetime) -> Iterator[Reply]:
         account = self._settings.account
@@ -112,8 +139,9 @@ class Routing:
             for value in self._exchange.account_values():
                 yield AccountValue(value.key, value.value, value.currency, account)
             yield AccountUpdateTime(now)
-        for req_id in session.accounts_multi:
-            for value in self._exchange.account_values():
+        for req_id, request in session.accounts_multi.items():
+            account = request.account or self._settings.account
+            for value in self._exchange.account_values(account):
                 yield AccountUpdateMulti(
                     req_id, account, "", value.key, value.value, value.currency
                 )
@@ -127,6 +155,8 @@ class Routing:
         for session in sessions:
             if not session.owns(order):
                 continue
+            if event.event is OrderEvent.ACCEPTED and order.order_id < 0:
+                yield session, OrderBound(order.perm_id, order.client_id, order.order_id)
             if order.live:
                 yield session, open_order(session, order)
             yield from self._status(session, order)

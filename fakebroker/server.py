@@ -7,6 +7,7 @@ anything else, and a control answer describes a settled broker.
 
 import asyncio
 import socket
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,12 @@ from fakebroker.control_messages import (
     CancelRequest,
     ControlRequest,
     Done,
+    FaultNumber,
+    FaultRequest,
+    Faults,
+    FaultsRequest,
     FillRequest,
+    HealRequest,
     ManualOrderRequest,
     ReleaseRequest,
     Result,
@@ -31,26 +37,50 @@ from fakebroker.control_messages import (
     StepRequest,
 )
 from fakebroker.exchange.errors import ExchangeError
-from fakebroker.outbox import Close, Effect, Send
-
-# A client that does not read is cut off rather than allowed to grow our memory without bound.
-UNSENT_LIMIT_BYTES = 64 * 1024 * 1024
+from fakebroker.fault_engine import FaultError
+from fakebroker.guard import Guard
+from fakebroker.outbox import (
+    AcceptConnections,
+    Close,
+    Effect,
+    RefuseConnections,
+    Reset,
+    Resume,
+    Send,
+    Silence,
+)
+from fakebroker.store import StoreError
 
 
 class Gateway:
     """One broker behind one TCP port and, if asked for, one control socket."""
 
-    def __init__(self, broker: Broker, clock: Clock, *, lockstep: bool) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        clock: Clock,
+        *,
+        lockstep: bool,
+        keep: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Serve a broker; `keep` puts its books on the disk before the answers leave."""
         self._broker = broker
+        self._keep = keep
         self._clock = clock
         self._lockstep = lockstep
         self._transports: dict[int, asyncio.Transport] = {}
         self._sessions = 0
+        self._guard = Guard(broker, self._hang_up)
         self._alarm: asyncio.TimerHandle | None = None
         self._servers: list[asyncio.Server] = []
+        self._client_server: asyncio.Server | None = None
+        self._reopening: asyncio.Task[None] | None = None
+        self._host = ""
         self._control_path: Path | None = None
         self.port = 0
         self.stopped = asyncio.Event()
+        self.failure: StoreError | None = None
+        """Why it stopped by itself."""
 
     async def listen(self, host: str, port: int) -> None:
         """Open the client port; `port` 0 takes any free one, `self.port` tells which.
@@ -61,7 +91,10 @@ class Gateway:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: _ClientSocket(self), host, port)
         self._servers.append(server)
+        self._client_server = server
+        self._host = host
         self.port = server.sockets[0].getsockname()[1]
+        self._carry_out(self._broker.tick(self._clock.now()))
         self._wake()
 
     async def listen_control(self, path: Path) -> None:
@@ -91,6 +124,7 @@ class Gateway:
             self._alarm.cancel()
         for server in self._servers:
             server.close()
+        self._guard.close()
         for transport in tuple(self._transports.values()):
             transport.abort()
         if self._control_path is not None:
@@ -101,18 +135,24 @@ class Gateway:
         self._sessions += 1
         self._transports[self._sessions] = transport
         self._carry_out(self._broker.connect(self._sessions, self._clock.now()))
+        self._guard.opened(self._sessions)
         return self._sessions
 
     def received(self, session: int, data: bytes) -> None:
         """Hand bytes of a client to the broker."""
         self._carry_out(self._broker.receive(session, data, self._clock.now()))
+        self._guard.received(session, len(data))
 
     def disconnected(self, session: int) -> None:
         """Tell the broker that a client's socket is gone."""
         del self._transports[session]
+        self._guard.gone(session)
         self._carry_out(self._broker.disconnect(session, self._clock.now()))
 
-    def serve(self, request: ControlRequest) -> Result:
+    def _hang_up(self, session: int, reason: str) -> None:
+        self._carry_out(self._broker.hang_up(session, reason, self._clock.now()))
+
+    def serve(self, request: ControlRequest) -> Result:  # noqa: PLR0912 - an arm a request
         """Carry out one control request.
 
         Raises:
@@ -145,9 +185,18 @@ class Gateway:
                             request.symbol, request.action, quantity=request.quantity, now=now
                         )
                     )
+                case FaultRequest(fault=fault):
+                    number, effects = self._broker.inject(fault, now)
+                    self._carry_out(effects)
+                    return FaultNumber(fault=number)
+                case HealRequest(fault=which):
+                    chosen = None if which == "all" else which
+                    self._carry_out(self._broker.heal(chosen, now))
+                case FaultsRequest():
+                    return Faults(faults=self._broker.faults())
                 case ShutdownRequest():
                     self.stopped.set()
-        except (PointError, ExchangeError) as error:
+        except (PointError, ExchangeError, FaultError) as error:
             raise ControlError(str(error)) from error
         return Done()
 
@@ -187,18 +236,57 @@ class Gateway:
         return peer[1] if peer is not None else None
 
     def _carry_out(self, effects: list[Effect]) -> None:
+        if not self._kept():
+            return
         for effect in effects:
+            if isinstance(effect, RefuseConnections | AcceptConnections):
+                self._move_port(effect)
+                continue
             transport = self._transports.get(effect.session)
             if transport is None or transport.is_closing():
                 continue  # The client went away while its answer was made.
             match effect:
                 case Send(data=data):
                     transport.write(data)
-                    if transport.get_write_buffer_size() > UNSENT_LIMIT_BYTES:
-                        transport.abort()
+                    self._guard.wrote(effect.session, transport)
                 case Close():
                     transport.close()
+                    self._guard.closing(effect.session, transport)
+                case Reset():
+                    _reset(transport)
+                case Silence():
+                    transport.pause_reading()
+                case Resume():
+                    transport.resume_reading()
         self._wake()
+
+    def _move_port(self, effect: RefuseConnections | AcceptConnections) -> None:
+        """Give the port up, so that connections are refused, or take it again."""
+        match effect:
+            case RefuseConnections() if self._client_server is not None:
+                self._servers.remove(self._client_server)
+                self._client_server.close()
+                self._client_server = None
+            case AcceptConnections() if self._client_server is None and self.port:
+                # It listens from here on; whoever connects is served when the loop turns.
+                listener = socket.create_server((self._host, self.port))
+                self._reopening = asyncio.get_running_loop().create_task(self._serve_on(listener))
+
+    async def _serve_on(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: _ClientSocket(self), sock=listener)
+        self._client_server = server
+        self._servers.append(server)
+
+    def _kept(self) -> bool:
+        """Put the books on the disk; what is not there is never told, and the broker ends."""
+        if self.failure is None:
+            try:
+                self._keep()
+            except StoreError as error:
+                self.failure = error
+                self.stopped.set()
+        return self.failure is None
 
     def _wake(self) -> None:
         """Set the alarm for the broker's next deadline, in place of the one before."""
@@ -215,6 +303,15 @@ class Gateway:
 
     def _tick(self) -> None:
         self._carry_out(self._broker.tick(self._clock.now()))
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Close a socket with RST, dropping what has not been sent."""
+    # Lingering for no time at all is how a reset is asked of the kernel.
+    transport.get_extra_info("socket").setsockopt(
+        socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+    )
+    transport.abort()
 
 
 class _ClientSocket(asyncio.Protocol):

@@ -6,7 +6,9 @@ a client, and those are the exchange's (tws-protocol.md section 3.3).
 
 from dataclasses import dataclass, field
 
+from fakebroker.account_feeds import AccountFeeds
 from fakebroker.exchange.orders import OrderView
+from fakebroker.marketdata.subscriptions import Subscriptions
 from fakebroker.protocol.connection import Connection
 from fakebroker.protocol.requests import ReqAccountUpdatesMulti, ReqRealTimeBars
 
@@ -24,10 +26,22 @@ class Session:
     ready: bool = False
     closed: bool = False
     deaf: bool = False
+    silent: int | None = None
+    """The fault that keeps its socket open and unread."""
     positions: bool = False
     account_updates: bool = False
     accounts_multi: dict[int, ReqAccountUpdatesMulti] = field(default_factory=dict)
     bars: dict[int, ReqRealTimeBars] = field(default_factory=dict)
+    market: Subscriptions = field(default_factory=Subscriptions)
+    feeds: AccountFeeds = field(default_factory=AccountFeeds)
+    auto_bind: bool = False
+    """Whether manual orders get an id of this client 0 (section 3.3)."""
+
+    @property
+    def subscriptions(self) -> int:
+        """How many requests of this client go on until it cancels them."""
+        own = len(self.accounts_multi) + len(self.bars)
+        return own + len(self.market) + len(self.feeds)
 
     def owns(self, order: OrderView) -> bool:
         """Say whether the order was placed under this client's id."""

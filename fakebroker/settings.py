@@ -7,13 +7,16 @@ it. A field that is spelt wrongly is an error, never a silent default. Delays ar
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from fakebroker.faults.catalog import AnyFault
 
 NO_DELAY = timedelta(0)
 Delay = Annotated[timedelta, Field(ge=NO_DELAY)]
 Shares = Annotated[Decimal, Field(gt=0, multiple_of=1)]
+AccountCode = Annotated[str, Field(pattern=r"^[A-Z]{1,3}\d{4,9}$")]
 
 
 class CommissionPolicy(BaseModel):
@@ -32,6 +35,24 @@ class CommissionPolicy(BaseModel):
     """US dollars an order, at least."""
     maximum_fraction: Annotated[Decimal, Field(ge=0)] = Decimal("0.01")
     """Part of the trade's value that is charged at most."""
+    option_per_contract: Annotated[Decimal, Field(ge=0)] = Decimal("0.65")
+    """US dollars an option contract; `minimum` holds here, too, and there is no maximum."""
+    future_per_contract: Annotated[Decimal, Field(ge=0)] = Decimal("2.25")
+    """US dollars a futures contract with the exchange's fees, nothing else [A]."""
+    forex_fraction: Annotated[Decimal, Field(ge=0)] = Decimal("0.00002")
+    """Part of a forex trade's value."""
+    forex_minimum: Annotated[Decimal, Field(ge=0)] = Decimal("2.00")
+    """US dollars a forex order, at least."""
+
+
+class ExtraAccount(BaseModel):
+    """One more account that the login manages, with books of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    account: AccountCode
+    cash: Annotated[Decimal, Field(gt=0)] = Decimal(100_000)
+    """US dollars at the start."""
 
 
 class BrokerSettings(BaseModel):
@@ -39,10 +60,12 @@ class BrokerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    account: Annotated[str, Field(pattern=r"^[A-Z]{1,3}\d{4,9}$")] = "DU1234567"
-    """The one account (managedAccounts, section 1)."""
+    account: AccountCode = "DU1234567"
+    """The account, or the first of several (managedAccounts, section 1)."""
+    accounts: tuple[ExtraAccount, ...] = ()
+    """Further accounts of the same login. With any, an order has to name its account (435)."""
     cash: Annotated[Decimal, Field(gt=0)] = Decimal(100_000)
-    """US dollars at the start."""
+    """US dollars at the start of the first account."""
     first_order_id: Annotated[int, Field(ge=1, lt=2**31)] = 1
     """What nextValidId says to a client id that was never seen (section 3.1)."""
     first_perm_id: Annotated[int, Field(ge=1, lt=2**31)] = 1_500_000_001
@@ -61,6 +84,34 @@ class BrokerSettings(BaseModel):
     is PendingCancel and may still fill (0b.11, section 3.4). 0 is at once."""
     commission: CommissionPolicy = CommissionPolicy()
     """What an order costs."""
+    market_hours: Literal["always", "sessions"] = "always"
+    """`always`: the market is open whenever it has a price. `sessions`: the hours of the contract
+    count: outside of them orders wait as PreSubmitted with warning 399, stops do not trigger and
+    limits do not fill unless outsideRth, DAY orders end with the session (section 3.7)."""
+    slippage: Annotated[int, Field(ge=0)] = 0
+    """Ticks by which market orders, and what becomes one, fill worse; auctions have none."""
+    fill_latency_bars: Annotated[int, Field(ge=0)] = 0
+    """Bars of its instrument that an order needs to reach the exchange; at the end of the last
+    one it can be triggered and filled, not before. 0 is at once."""
+    fill_latency: Delay = NO_DELAY
+    """The same as a time: the order acts in the first bar that starts, or at the first input that
+    comes, so long after it was sent. Both knobs hold where both are set."""
+    locate_after_bars: Annotated[int, Field(ge=0)] = 0
+    """A sell order that would open a short position is Inactive with 404 and whyHeld `locate` for
+    so many bars of its stock, then it works (0b.24, section 3.4). 0 is no locate."""
+    split_on_modify: bool = False
+    """Every modify leaves the old order alive beside a new one of the same orderId with a permId
+    of its own (0b.25, section 3.2)."""
+    oca_overfill: bool = False
+    """OCA type 3 reduces the rest of the group only when the bar is over, so that several of its
+    members can fill within one bar (0b.27, section 3.7)."""
+
+    quote_spread_ticks: Annotated[int, Field(ge=0, le=1000)] = 1
+    """Ticks between bid and ask, which stand around the last price; an odd one is above it."""
+    quote_size: Shares = Decimal(100)
+    """Shares at the bid and at the ask (section 3.11)."""
+    summary_interval: Delay = timedelta(minutes=3)
+    """How often reqAccountSummary tells what the market changed; fills are told with positions."""
 
     position_delay: Delay = timedelta(seconds=1)
     """How long positions and account values lag the fill (0b.15, section 3.5; assumed size)."""
@@ -78,3 +129,27 @@ class BrokerSettings(BaseModel):
     """A market order that fills sends no orderStatus (0b.13, section 3.4)."""
     dup_status: bool = False
     """Every orderStatus is sent twice (0b.13, section 3.4)."""
+
+    subscriptions_max: Annotated[int, Field(ge=1)] = 5_000
+    """Subscriptions that one client can have at once; one more is error 101. IB's limit depends on
+    the account and is lower; ours only keeps a client from growing the broker without bound."""
+    connections_max: Annotated[int, Field(ge=1)] = 256
+    """Connections at once; one more is closed with a reason in the journal. TWS takes 32 [K]."""
+    handshake_deadline: Annotated[timedelta, Field(gt=NO_DELAY)] = timedelta(seconds=10)
+    """Real time from a connection to its startApi; a client that is slower is cut off."""
+    messages_per_second_max: Annotated[int, Field(ge=1)] | None = None
+    """More of a client in a second of exchange time: error 100, and the third time the connection
+    ends (0b.28; IB's is 50). None is off, because in lockstep a second can hold a whole day."""
+    faults: tuple[AnyFault, ...] = ()
+    """What goes wrong (docs/faults.md); armed in this order when the broker starts."""
+
+    @field_validator("accounts")
+    @classmethod
+    def _accounts_differ(
+        cls, accounts: tuple[ExtraAccount, ...], info: ValidationInfo
+    ) -> tuple[ExtraAccount, ...]:
+        codes = [info.data.get("account"), *(row.account for row in accounts)]
+        for code in codes:
+            if codes.count(code) > 1:
+                raise ValueError(f"account {code} is there twice; give each a code of its own")
+        return accounts

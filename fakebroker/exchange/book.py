@@ -8,14 +8,13 @@ the lists it gives out are those of the day.
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 from fakebroker.exchange.account import Account
 from fakebroker.exchange.events import ExecutionRecord
+from fakebroker.exchange.hours import EXCHANGE_ZONE
 from fakebroker.exchange.orders import Order
 from fakebroker.settings import BrokerSettings
 
-EXCHANGE_ZONE = ZoneInfo("America/New_York")
 # Execution ids look like IB's, 0000e0d5.67fe667b.01.01; these are the parts of a recorded one.
 FIRST_STEM = 0xE0D5
 FIRST_EXECUTION = 0x67FE667B
@@ -40,6 +39,7 @@ class Book:
     """The state of the exchange."""
 
     account: Account
+    """The first account; it has the orders that name none."""
     default_price: Decimal | None
     next_perm_id: int
     stem: int
@@ -58,7 +58,11 @@ class Book:
     executions: dict[str, BookedExecution] = field(default_factory=dict)
     """By execution id, in the order of the fills, of all days."""
     prices: dict[str, Decimal] = field(default_factory=dict)
-    """Last price by symbol, where a bar has come."""
+    """Last price by market key, where a bar has come."""
+    extra_accounts: dict[str, Account] = field(default_factory=dict)
+    """The further accounts of the login, by code."""
+    halted: frozenset[str] = frozenset()
+    """Market keys of what is not traded now."""
 
     @classmethod
     def empty(cls, settings: BrokerSettings) -> "Book":
@@ -68,6 +72,9 @@ class Book:
             default_price=settings.price_without_tape,
             next_perm_id=settings.first_perm_id,
             stem=(FIRST_STEM + settings.seed) % PART_MODULUS,
+            extra_accounts={
+                row.account: Account(row.account, row.cash) for row in settings.accounts
+            },
         )
 
     def copy(self) -> "Book":
@@ -81,7 +88,20 @@ class Book:
             highest_order_ids=dict(self.highest_order_ids),
             executions=dict(self.executions),
             prices=dict(self.prices),
+            extra_accounts={code: row.copy() for code, row in self.extra_accounts.items()},
         )
+
+    def accounts(self) -> tuple[Account, ...]:
+        """Return all accounts, the first one first."""
+        return (self.account, *self.extra_accounts.values())
+
+    def account_codes(self) -> tuple[str, ...]:
+        """Return the codes of all accounts, the first one first."""
+        return (self.account.account, *self.extra_accounts)
+
+    def account_of(self, code: str) -> Account:
+        """Return the books of an account; of the first one where no code is given."""
+        return self.extra_accounts.get(code, self.account)
 
     def add(self, order: Order) -> None:
         """Enter a new order; one placed by hand has order id 0 and no client to find it by."""
@@ -89,6 +109,12 @@ class Book:
         self.open_perm_ids.append(order.perm_id)
         if order.order_id:
             self.perm_ids[order.client_id, order.order_id] = order.perm_id
+
+    def forget(self, order: Order) -> None:
+        """Remove an order as if it had never come; its ids stay used."""
+        del self.orders[order.perm_id]
+        self.perm_ids.pop((order.client_id, order.order_id), None)
+        self.open_perm_ids = [each for each in self.open_perm_ids if each != order.perm_id]
 
     def take_perm_id(self) -> int:
         """Return a permId that no order has."""

@@ -1,5 +1,7 @@
 """Which contracts exist: every US stock whose symbol is one to six capital letters or dots.
 
+Futures, options and forex pairs are in `derivatives.py`; here is the door to all of them.
+
 A contract id is a pure function of the symbol and back: the well-known ones have IB's own, every
 other one is the symbol read as a number in base 28. So no list of symbols is kept, the same
 symbol has the same id in every run, and an id alone finds its contract after a restart.
@@ -7,18 +9,24 @@ symbol has the same id in every run, and an id alone finds its contract after a 
 
 import re
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 
+from fakebroker.exchange.derivatives import (
+    OPTION_VENUES,
+    find_futures,
+    find_options,
+    find_pairs,
+)
+from fakebroker.exchange.hours import extended_hours, hours_text, regular_hours
+from fakebroker.exchange.instruments import FUTURES, tick_of
 from fakebroker.values import Contract
 
 MIN_TICK = Decimal("0.01")
 CURRENCY = "USD"
 LISTING_EXCHANGE = "NASDAQ"
 VENUES = ("SMART", "NASDAQ", "ISLAND", "NYSE", "ARCA", "BATS", "IEX", "AMEX")
-ORDER_TYPES = ("LMT", "MKT", "STP", "STP LMT", "TRAIL", "MIT", "LIT", "DAY", "GTC", "IOC", "WHATIF")
-HOURS_DAYS = 5
-SATURDAY = 5
+ORDER_TYPES = "LMT,MKT,STP,STPLMT,TRAIL,TRAILLMT,MIT,LIT,MOC,LOC,DAY,GTC,IOC,FOK,GTD,OPG,WHATIF"
 
 SYMBOL = re.compile(r"[A-Z][A-Z.]{0,5}")
 LETTERS = ".ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -43,6 +51,8 @@ LISTINGS = {
     "SPY": Listing(756733, "SS SPDR S&P 500 ETF TRUST-US", "ARCA"),
     "TSLA": Listing(76792991, "TESLA INC"),
 }
+UNDERLYINGS = tuple(LISTINGS)
+"""The stocks that have options."""
 SYMBOLS_OF_LISTINGS = {listing.con_id: symbol for symbol, listing in LISTINGS.items()}
 
 
@@ -58,7 +68,7 @@ class ContractDetails:
     market_name: str
     long_name: str
     min_tick: Decimal = MIN_TICK
-    order_types: str = ",".join(ORDER_TYPES)
+    order_types: str = ORDER_TYPES
     valid_exchanges: str = ",".join(VENUES)
     price_magnifier: int = 1
     under_con_id: int = 0
@@ -90,6 +100,10 @@ class Catalog:
         Returns:
             One entry, fully qualified, or none: TWS then answers error 200.
         """
+        others = (*find_futures(contract, today), *find_pairs(contract))
+        others += tuple(find_options(contract, UNDERLYINGS))
+        if others:
+            return tuple(derivative_details(found, today) for found in others)
         symbol = contract.symbol
         if contract.con_id:
             symbol = symbol_of(contract.con_id) or ""
@@ -104,8 +118,8 @@ class Catalog:
                 contract=qualified,
                 market_name=qualified.trading_class,
                 long_name=listing.name if listing else f"{symbol} INC",
-                trading_hours=hours(today, "0400", "2000") if today else "",
-                liquid_hours=hours(today, "0930", "1600") if today else "",
+                trading_hours=hours_text(extended_hours("STK"), today) if today else "",
+                liquid_hours=hours_text(regular_hours("STK"), today) if today else "",
             ),
         )
 
@@ -117,6 +131,31 @@ class Catalog:
     def stock(self, symbol: str) -> Contract | None:
         """Return the qualified contract of a stock by its symbol alone, or None."""
         return self.resolve(Contract(symbol=symbol))
+
+
+def derivative_details(contract: Contract, today: date | None) -> ContractDetails:
+    """Return what is told of a future, an option or a forex pair."""
+    root = FUTURES.get(contract.symbol) if contract.sec_type == "FUT" else None
+    venues = OPTION_VENUES if contract.sec_type == "OPT" else (contract.exchange,)
+    name = contract.local_symbol
+    if root is not None:
+        name = root.name
+    elif contract.sec_type == "OPT":
+        name = LISTINGS[contract.symbol].name
+    return ContractDetails(
+        contract=contract,
+        market_name=contract.trading_class,
+        long_name=name,
+        min_tick=tick_of(contract),
+        valid_exchanges=",".join(venues),
+        under_con_id=con_id_of(contract.symbol) if contract.sec_type == "OPT" else 0,
+        contract_month=contract.last_trade_date[:6],
+        market_rule_ids=",".join(["26"] * len(venues)),
+        stock_type="",
+        trading_hours=hours_text(extended_hours(contract.sec_type), today) if today else "",
+        liquid_hours=hours_text(regular_hours(contract.sec_type), today) if today else "",
+        suggested_size_increment=Decimal(1),
+    )
 
 
 def describes_stock(contract: Contract) -> bool:
@@ -172,14 +211,3 @@ def symbol_of(con_id: int) -> str | None:
     symbol = "".join(reversed(letters))
     # A famous stock has IB's id only, and not the derived one beside it.
     return symbol if SYMBOL.fullmatch(symbol) and symbol not in LISTINGS else None
-
-
-def hours(today: date, opening: str, closing: str) -> str:
-    """Return five days of trading hours; weekends are closed, holidays are not known here."""
-    days = []
-    for offset in range(HOURS_DAYS):
-        day = today + timedelta(days=offset)
-        stamp = day.strftime("%Y%m%d")
-        closed = day.weekday() >= SATURDAY
-        days.append(f"{stamp}:CLOSED" if closed else f"{stamp}:{opening}-{stamp}:{closing}")
-    return ";".join(days)

@@ -56,6 +56,8 @@ class Filled:
     execution: ExecutionRecord
     order: OrderView
     position_after: Decimal
+    corrects: str = ""
+    """The id of the execution that this one replaces; empty for a new one (section 3.5)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,19 +9,22 @@ business. Order types, times in force and refusals are in `admission.py`, what c
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
-from fakebroker.exchange.account import AccountValue, PositionRecord, WhatIf, order_commission
+from fakebroker.exchange.account import AccountValue, PositionRecord, WhatIf
 from fakebroker.exchange.admission import Refusal, admit
 from fakebroker.exchange.book import Book, BookedExecution, day_of
 from fakebroker.exchange.catalog import Catalog
+from fakebroker.exchange.corrections import bust, correct
 from fakebroker.exchange.errors import ExchangeError
 from fakebroker.exchange.events import ExchangeEvent, Refused
-from fakebroker.exchange.groups import fillable
+from fakebroker.exchange.groups import children_of, fillable
+from fakebroker.exchange.instruments import commission_of, market_key
 from fakebroker.exchange.intake import Intake
 from fakebroker.exchange.matching import limit_threshold
 from fakebroker.exchange.orders import STATUS, ZERO, Order, OrderView, Stage
+from fakebroker.exchange.timing import ends_with_day
 from fakebroker.exchange.turn import Turn, reference_price
 from fakebroker.market.tape import Bar
 from fakebroker.settings import BrokerSettings
@@ -29,6 +32,7 @@ from fakebroker.values import Action, Contract, OrderTerms
 
 # Who places an order by hand in TWS (tws-protocol.md section 3.3).
 TWS_CLIENT_ID = 0
+INSTANT = timedelta(microseconds=1)
 
 Events = tuple[ExchangeEvent, ...]
 
@@ -89,17 +93,19 @@ class Exchange:
 
         Nothing is changed and no id is used. Without any price the order counts as worth nothing.
         """
-        admitted = admit(contract, terms, account=self.settings.account, catalog=self.catalog)
+        admitted = admit(contract, terms, accounts=self.managed_accounts(), catalog=self.catalog)
         if isinstance(admitted, Refusal):
             return admitted
         terms, contract = admitted.terms, admitted.contract
-        price = reference_price(terms, self._book.price(contract.symbol)) or ZERO
+        price = reference_price(terms, self._book.price(market_key(contract))) or ZERO
         value = terms.quantity * price
-        return self._book.account.what_if(
+        return self._book.account_of(terms.account).what_if(
             contract,
             terms.quantity if terms.action is Action.BUY else -terms.quantity,
             price=price,
-            commission=order_commission(self.settings.commission, terms.quantity, value),
+            commission=commission_of(
+                self.settings.commission, contract, shares=terms.quantity, price_sum=value
+            ),
             prices=self._book.prices_known(),
         )
 
@@ -139,22 +145,44 @@ class Exchange:
         return tuple(turn.events)
 
     def manual_order(
-        self, contract: Contract, action: Action, quantity: Decimal, *, now: datetime
+        self,
+        contract: Contract,
+        action: Action,
+        quantity: Decimal,
+        *,
+        now: datetime,
+        order_id: int = 0,
     ) -> Events:
-        """Place a market order as a person in TWS does: client 0, order id 0.
+        """Place a market order as a person in TWS does: client 0, order id 0 or a bound one.
 
         Raises:
             ExchangeError: The order cannot be placed; the message has IB's reason.
         """
-        terms = OrderTerms(action=action, quantity=quantity, order_type="MKT")
-        admitted = admit(contract, terms, account=self.settings.account, catalog=self.catalog)
+        accounts = self.managed_accounts()
+        terms = OrderTerms(action=action, quantity=quantity, order_type="MKT", account=accounts[0])
+        admitted = admit(contract, terms, accounts=accounts, catalog=self.catalog)
         if isinstance(admitted, Refusal):
             what = f"{action} {quantity} {contract.symbol or contract.con_id}"
             raise ExchangeError(f"manual order {what}: {admitted.text} (error {admitted.code})")
         turn = self._turn(now)
-        turn.transmit(self._intake(turn).enter(TWS_CLIENT_ID, 0, admitted))
+        turn.transmit(self._intake(turn).enter(TWS_CLIENT_ID, order_id, admitted))
         turn.settle()
         return tuple(turn.events)
+
+    def next_bound_id(self) -> int:
+        """Return the id that the next manual order gets when client 0 binds it: -1, -2, ..."""
+        taken = (number for client, number in self._book.perm_ids if client == TWS_CLIENT_ID)
+        return min(0, *taken, 0) - 1
+
+    def bind_manual_orders(self) -> tuple[OrderView, ...]:
+        """Give each live manual order that has no id one of client 0's (section 3.3)."""
+        bound = []
+        for order in self._book.live():
+            if order.client_id == TWS_CLIENT_ID and order.order_id == 0:
+                order.order_id = self.next_bound_id()
+                self._book.perm_ids[TWS_CLIENT_ID, order.order_id] = order.perm_id
+                bound.append(order.view())
+        return tuple(bound)
 
     def fill(self, perm_id: int, shares: Decimal, price: Decimal, *, now: datetime) -> Events:
         """Fill a working order by hand, whatever the tape says; the last price stays.
@@ -167,6 +195,8 @@ class Exchange:
         order = self._live_order(perm_id, "filled")
         if not order.at_exchange:
             why = "waits for its parent" if order.transmitted else "is not transmitted"
+            if order.stage is Stage.LOCATING:
+                why = "waits for shares to borrow"
             raise ExchangeError(f"order {perm_id} cannot be filled: it {why}")
         if not shares.is_finite() or shares <= 0 or shares != shares.to_integral_value():
             raise ExchangeError(f"cannot fill {shares} shares: use a whole number above zero")
@@ -190,14 +220,24 @@ class Exchange:
 
     def on_bar(self, bar: Bar, *, now: datetime) -> Events:
         """Take the market of one stock through a bar; `now` is when the bar is over."""
-        turn = self._turn(now)
+        turn = self._turn(now, market_time=bar.time)
         turn.walk(bar)
         return tuple(turn.events)
+
+    def set_halted(self, symbol: str, *, halted: bool) -> None:
+        """Stop trading in a market, or let it go on; orders then act at its next price."""
+        others = self._book.halted - {symbol}
+        self._book.halted = others | {symbol} if halted else others
 
     def end_of_day(self, *, now: datetime) -> Events:
         """Close the session: DAY orders end as cancelled with 202, GTC orders live on (3.7)."""
         turn = self._turn(now)
         self._expire(turn)
+        for order in self._book.live():
+            # What is for today's session by its own time; a good till date stands by itself.
+            ends = order.expires is not None and order.terms.tif != "GTD"
+            if ends and order.expires is not None and day_of(order.expires) <= day_of(now):
+                turn.cancel(order, "the trading day is over")
         turn.settle()
         return tuple(turn.events)
 
@@ -209,6 +249,96 @@ class Exchange:
         before a query that may come on a new day.
         """
         return tuple(self._turn(now).events)
+
+    # What goes wrong at the exchange, by hand.
+
+    def reject(self, perm_id: int, code: int, reason: str, *, now: datetime) -> Events:
+        """Reject a live order: it is Inactive for good, `reason` is the error's text (0b.24).
+
+        Raises:
+            ExchangeError: There is no such order, it is done, or IB does not have it yet.
+        """
+        order = self._live_order(perm_id, "rejected")
+        if not order.transmitted:
+            raise ExchangeError(f"order {perm_id} cannot be rejected: it is not transmitted")
+        turn = self._turn(now)
+        if order.live:
+            turn.reject(order, code, reason)
+        turn.settle()
+        return tuple(turn.events)
+
+    def expire(self, perm_id: int, *, now: datetime) -> Events:
+        """End a live order as if its time in force were over: Cancelled with 202 (0b.18).
+
+        Raises:
+            ExchangeError: There is no such order, or it is done.
+        """
+        return self.cancel_by_perm(perm_id, now=now, reason="its time in force is over")
+
+    def correct(self, exec_id: str, shares: Decimal, price: Decimal, *, now: datetime) -> Events:
+        """Correct an execution: the same id with its last part raised replaces it (0b.26).
+
+        Position, average cost, profit, cash and the order's filled shares follow. The events are
+        those of a fill; its `Filled` names in `corrects` what it replaces.
+
+        Raises:
+            ExchangeError: There is no such execution, or its order cannot have so many shares.
+        """
+        turn = self._turn(now)
+        turn.events += correct(self._book, self.settings, exec_id, shares=shares, price=price)
+        turn.settle()
+        return tuple(turn.events)
+
+    def bust(self, exec_id: str, *, now: datetime) -> Events:
+        """Take an execution back. Its order keeps its status; the books are as if it never was.
+
+        Raises:
+            ExchangeError: There is no such execution.
+        """
+        turn = self._turn(now)
+        turn.events += bust(self._book, self.settings, exec_id)
+        turn.settle()
+        return tuple(turn.events)
+
+    def forget_received_ids(self, client_id: int, count: int) -> int:
+        """Forget that the last `count` order ids of a client were received (0b.6).
+
+        nextValidId goes back and hands them out again. A live order keeps its permId and its
+        orderId, and can be cancelled until another order takes the id.
+
+        Returns:
+            What nextValidId tells the client now.
+
+        Raises:
+            ExchangeError: `count` is negative.
+        """
+        if count < 0:
+            raise ExchangeError(f"cannot forget {count} order ids: use zero or more")
+        highest = self._book.highest_order_ids.get(client_id, 0)
+        self._book.highest_order_ids[client_id] = max(highest - count, 0)
+        return self.next_order_id(client_id)
+
+    def split_on_modify(self, perm_id: int) -> None:
+        """Let the next modify of an order leave it alive beside the new one (0b.25).
+
+        Raises:
+            ExchangeError: There is no such order, or it is done.
+        """
+        self._live_order(perm_id, "split").split_next = True
+
+    def lose_untransmitted(self) -> tuple[int, ...]:
+        """Forget the orders that wait in TWS for transmit=1, as its restart does (0b.16).
+
+        Returns:
+            Their permIds. Their order ids stay used.
+        """
+        book = self._book
+        lost = [order for order in book.live() if order.stage is Stage.HELD]
+        for order in lost:
+            book.forget(order)
+            for child in children_of(book, order):
+                child.parent_perm_id = None
+        return tuple(order.perm_id for order in lost)
 
     # Questions. None of them changes anything.
 
@@ -248,17 +378,29 @@ class Exchange:
         return self._book.executions.get(exec_id)
 
     def positions(self) -> tuple[PositionRecord, ...]:
-        """Return what is held, and with quantity 0 what was held or traded today, by symbol."""
-        return self._book.account.positions(self._book.prices_known())
+        """Return what is held, and with quantity 0 what was held or traded today.
+
+        By account and market key.
+        """
+        prices = self._book.prices_known()
+        return tuple(row for each in self._book.accounts() for row in each.positions(prices))
+
+    def managed_accounts(self) -> tuple[str, ...]:
+        """Return the accounts of the login, the first one first (managedAccounts)."""
+        return self._book.account_codes()
+
+    def cash_of(self, account: str) -> Decimal:
+        """Return the US dollars in an account."""
+        return self._book.account_of(account).cash
 
     @property
     def cash(self) -> Decimal:
-        """US dollars in the account."""
+        """US dollars in the first account."""
         return self._book.account.cash
 
-    def account_values(self) -> tuple[AccountValue, ...]:
-        """Return the rows of reqAccountUpdates."""
-        return self._book.account.values(self._book.prices_known())
+    def account_values(self, account: str = "") -> tuple[AccountValue, ...]:
+        """Return the rows of reqAccountUpdates of an account, of the first one if unnamed."""
+        return self._book.account_of(account).values(self._book.prices_known())
 
     def last_price(self, symbol: str) -> Decimal | None:
         """Return the last price in US dollars, None before the first bar."""
@@ -273,6 +415,11 @@ class Exchange:
         highest = self._book.highest_order_ids.get(client_id, 0)
         return max(self.settings.first_order_id, highest + 1)
 
+    @property
+    def book(self) -> Book:
+        """The living books, for whoever keeps them; not to be changed."""
+        return self._book
+
     def snapshot(self) -> ExchangeSnapshot:
         """Return the books as they are now."""
         return ExchangeSnapshot(self._book.copy())
@@ -283,21 +430,26 @@ class Exchange:
 
     # How it is done.
 
-    def _turn(self, now: datetime) -> Turn:
-        """Begin an input; on a new day, end the old one first."""
+    def _turn(self, now: datetime, *, market_time: datetime | None = None) -> Turn:
+        """Begin an input; on a new day, end the old one first.
+
+        What lapses at an instant is still there for a bar that ends then.
+        """
         book = self._book
         turn = Turn(book, self.settings, now)
         today = day_of(now)
         if book.day is not None and today > book.day:
             self._expire(turn)
-            book.account.new_day()
+            for account in book.accounts():
+                account.new_day()
         if book.day is None or today > book.day:
             book.day = today
+        turn.lapse((market_time or now) - INSTANT)
         return turn
 
     def _expire(self, turn: Turn) -> None:
         for order in self._book.live():
-            if order.terms.tif != "GTC":
+            if ends_with_day(order):
                 turn.cancel(order, "the trading day is over")
 
     def _intake(self, turn: Turn) -> Intake:

@@ -12,6 +12,8 @@ from fakebroker.exchange.orders import ZERO, Order
 # Plain orders are echoed with ocaType 3 (section 3.7), so that is what an unset type means.
 DEFAULT_OCA_TYPE = 3
 OCA_CANCEL_WITH_BLOCK = 1
+# Without block several members are at the exchange at once, and each may fill.
+OCA_REDUCE_LATE = 3
 
 
 def parent_of(book: Book, order: Order) -> Order | None:

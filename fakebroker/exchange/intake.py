@@ -13,10 +13,12 @@ from fakebroker.exchange.admission import (
     admit,
     check_change,
     check_order_id,
+    limit_offset,
 )
 from fakebroker.exchange.book import Book
 from fakebroker.exchange.catalog import Catalog
 from fakebroker.exchange.orders import STATUS, Order, OrderEvent, Stage, Trigger
+from fakebroker.exchange.timing import expiry_of
 from fakebroker.exchange.turn import Turn
 from fakebroker.settings import BrokerSettings
 from fakebroker.values import Contract, OrderTerms
@@ -38,7 +40,9 @@ class Intake:
     ) -> Refusal | None:
         """Take a new order, or a modify where the client has a live order of this id."""
         known = self._book.find(client_id, order_id)
-        if known is not None and known.live:
+        # An id that was forgotten again is a new one, even if the order it named lives on (0b.6).
+        received = order_id <= self._book.highest_order_ids.get(client_id, 0)
+        if known is not None and known.live and received:
             return self._modify(known, contract, terms)
         return self._new(client_id, order_id, contract, terms)
 
@@ -80,13 +84,20 @@ class Intake:
             terms=admitted.terms,
             placed_time=self._turn.now,
             parent_perm_id=parent.perm_id if parent else None,
+            limit_offset=limit_offset(admitted.terms),
         )
+        self._date(order)
         self._book.add(order)
         return order
 
     def admit(self, contract: Contract, terms: OrderTerms) -> Admitted | Refusal:
         """Return the order as the book would keep it, or why it is refused."""
-        return admit(contract, terms, account=self._settings.account, catalog=self._catalog)
+        return admit(contract, terms, accounts=self._book.account_codes(), catalog=self._catalog)
+
+    def _date(self, order: Order) -> None:
+        """Note when the order lapses, once it is new or changed."""
+        terms, placed = order.terms, order.placed_time
+        order.expires = expiry_of(order.contract, terms, placed, self._settings)
 
     def _new(
         self, client_id: int, order_id: int, contract: Contract, terms: OrderTerms
@@ -95,7 +106,13 @@ class Intake:
         book = self._book
         admitted = self.admit(contract, terms)
         done = book.find(client_id, order_id)
-        if done is not None and done.stage is Stage.FILLED and is_same_order(done, admitted):
+        received = order_id <= book.highest_order_ids.get(client_id, 0)
+        if (
+            done is not None
+            and received
+            and done.stage is Stage.FILLED
+            and is_same_order(done, admitted)
+        ):
             return Refusal(104, "Cannot modify a filled order.")
         refusal = check_order_id(order_id, book.highest_order_ids.get(client_id, 0))
         if refusal is not None:
@@ -127,7 +144,12 @@ class Intake:
             parent = self._book.find(order.client_id, terms.parent_id)
             if parent is None or not self._book.of_today(parent):
                 return no_such_order(terms.parent_id)
+        if order.transmitted and (order.split_next or self._settings.split_on_modify):
+            self._split(order, admitted)
+            return None
         order.terms = changed_terms(order.terms, admitted.terms)
+        order.limit_offset = limit_offset(admitted.terms)
+        self._date(order)
         order.move(Trigger.MODIFY)
         if order.stage is Stage.HELD and terms.transmit:
             self._turn.transmit(order)
@@ -135,6 +157,15 @@ class Intake:
             self._turn.reprice(order)
             self._turn.changed(order, OrderEvent.MODIFIED)
         return None
+
+    def _split(self, order: Order, admitted: Admitted) -> None:
+        """Leave the order as it is and send the changed one beside it, for what is not filled."""
+        order.split_next = False
+        terms = replace(admitted.terms, quantity=admitted.terms.quantity - order.filled)
+        parent_id = order.parent_perm_id
+        parent = None if parent_id is None else self._book.orders[parent_id]
+        changed = Admitted(admitted.contract, changed_terms(order.terms, terms))
+        self._turn.transmit(self.enter(order.client_id, order.order_id, changed, parent=parent))
 
 
 def changed_terms(old: OrderTerms, new: OrderTerms) -> OrderTerms:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import assert_never
 
-from fakebroker.exchange.catalog import MIN_TICK
+from fakebroker.exchange.instruments import tick_of
 from fakebroker.exchange.orders import Order, OrderType, Stage
 from fakebroker.market.tape import Bar
 from fakebroker.values import Action
@@ -23,6 +23,14 @@ MARKET_TYPES = (
     OrderType.STOP,
     OrderType.TRAIL,
     OrderType.MARKET_IF_TOUCHED,
+    OrderType.MARKET_ON_CLOSE,
+)
+TRAILING_TYPES = (OrderType.TRAIL, OrderType.TRAIL_LIMIT)
+UNTRIGGERED_TYPES = (
+    OrderType.MARKET,
+    OrderType.LIMIT,
+    OrderType.MARKET_ON_CLOSE,
+    OrderType.LIMIT_ON_CLOSE,
 )
 
 
@@ -58,8 +66,7 @@ def becomes_market(order: Order) -> bool:
 
 def is_armed(order: Order) -> bool:
     """Say whether the order still waits for its trigger price."""
-    waits = order.order_type not in (OrderType.MARKET, OrderType.LIMIT)
-    return waits and not order.triggered
+    return order.order_type not in UNTRIGGERED_TYPES and not order.triggered
 
 
 def trigger_threshold(order: Order) -> Threshold | None:
@@ -69,11 +76,16 @@ def trigger_threshold(order: Order) -> Threshold | None:
     match order.order_type:
         case OrderType.STOP | OrderType.STOP_LIMIT:
             return threshold(terms.aux_price, at_or_below=sells)
-        case OrderType.TRAIL:
+        case OrderType.TRAIL | OrderType.TRAIL_LIMIT:
             return threshold(terms.trail_stop_price, at_or_below=sells)
         case OrderType.MARKET_IF_TOUCHED | OrderType.LIMIT_IF_TOUCHED:
             return threshold(terms.aux_price, at_or_below=not sells)
-        case OrderType.MARKET | OrderType.LIMIT:
+        case (
+            OrderType.MARKET
+            | OrderType.LIMIT
+            | OrderType.MARKET_ON_CLOSE
+            | OrderType.LIMIT_ON_CLOSE
+        ):
             return None
         case _ as never:
             assert_never(never)
@@ -113,15 +125,24 @@ def trailed_stop(order: Order, price: Decimal) -> Decimal | None:
     The stop follows the market by `aux_price` dollars or by `trailing_percent` and never goes
     back (tws-protocol.md section 3.7). Distances in percent are rounded to the tick.
     """
-    waiting = order.stage in (Stage.NEW, Stage.HELD, Stage.CHILD)
-    if order.order_type is not OrderType.TRAIL or order.triggered or waiting:
+    waiting = order.stage in (Stage.NEW, Stage.HELD, Stage.CHILD, Stage.LOCATING)
+    if order.order_type not in TRAILING_TYPES or order.triggered or waiting:
         return None
     terms = order.terms
     if terms.trailing_percent is not None:
-        distance = (price * terms.trailing_percent / HUNDRED).quantize(MIN_TICK)
+        tick = tick_of(order.contract)
+        distance = (price * terms.trailing_percent / HUNDRED / tick).quantize(Decimal(1)) * tick
     else:
         distance = terms.aux_price or Decimal(0)
     stop = terms.trail_stop_price
     if terms.action is Action.SELL:
         return price - distance if stop is None else max(stop, price - distance)
     return price + distance if stop is None else min(stop, price + distance)
+
+
+def limit_behind(order: Order, stop: Decimal) -> Decimal | None:
+    """Return the limit of a trailing limit order whose stop is at `stop`: further by its offset."""
+    if order.limit_offset is None:
+        return None
+    sells = order.terms.action is Action.SELL
+    return stop - order.limit_offset if sells else stop + order.limit_offset

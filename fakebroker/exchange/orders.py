@@ -11,6 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from fakebroker.exchange.errors import TransitionError
+from fakebroker.exchange.instruments import market_key
 from fakebroker.values import Action, Contract, OrderStatus, OrderTerms
 
 ZERO = Decimal(0)
@@ -25,8 +26,11 @@ class OrderType(StrEnum):
     STOP = "STP"
     STOP_LIMIT = "STP LMT"
     TRAIL = "TRAIL"
+    TRAIL_LIMIT = "TRAIL LIMIT"
     MARKET_IF_TOUCHED = "MIT"
     LIMIT_IF_TOUCHED = "LIT"
+    MARKET_ON_CLOSE = "MOC"
+    LIMIT_ON_CLOSE = "LOC"
 
 
 class OrderEvent(StrEnum):
@@ -46,6 +50,8 @@ class OrderEvent(StrEnum):
     REJECTED = "rejected"
     FILLED = "filled"
     """An execution was booked; the order's view says whether anything is left."""
+    BUSTED = "busted"
+    """An execution was taken back."""
 
 
 class Stage(StrEnum):
@@ -58,8 +64,11 @@ class Stage(StrEnum):
     """Transmitted, waits for its parent's first fill."""
     ARMED = "armed"
     """A stop, trail or if-touched order before its trigger."""
+    LOCATING = "locating"
+    """A short sale that waits for shares to borrow: Inactive, and not for good (0b.24)."""
     ROUTED = "routed"
-    """A market order; a recorded one stayed PreSubmitted until its fill (section 3.4)."""
+    """A market order; a recorded one stayed PreSubmitted until its fill (section 3.4). Also a
+    limit order that waits for the market's opening, and what waits for an auction."""
     WORKING = "working"
     """At the exchange: a limit order, or one that was triggered."""
     CANCELLING = "cancelling"
@@ -76,6 +85,7 @@ class Trigger(StrEnum):
     ATTACH = "attach"
     ARM = "arm"
     ROUTE = "route"
+    LOCATE = "locate"
     WORK = "work"
     MODIFY = "modify"
     REDUCE = "reduce"
@@ -91,6 +101,7 @@ STATUS = {
     # What both client libraries show for an order that nobody has confirmed [A].
     Stage.HELD: OrderStatus.PENDING_SUBMIT,
     Stage.CHILD: OrderStatus.PRE_SUBMITTED,
+    Stage.LOCATING: OrderStatus.INACTIVE,
     Stage.ARMED: OrderStatus.PRE_SUBMITTED,
     Stage.ROUTED: OrderStatus.PRE_SUBMITTED,
     Stage.WORKING: OrderStatus.SUBMITTED,
@@ -99,6 +110,8 @@ STATUS = {
     Stage.CANCELLED: OrderStatus.CANCELLED,
     Stage.REJECTED: OrderStatus.INACTIVE,
 }
+
+WHY_HELD = {Stage.CHILD: "child", Stage.LOCATING: "locate"}
 
 AT_EXCHANGE = (Stage.ARMED, Stage.ROUTED, Stage.WORKING, Stage.CANCELLING)
 DONE = (Stage.FILLED, Stage.CANCELLED, Stage.REJECTED)
@@ -109,11 +122,13 @@ TRANSITIONS: dict[tuple[Stage, Trigger], Stage] = {
     (Stage.NEW, Trigger.ARM): Stage.ARMED,
     (Stage.NEW, Trigger.ROUTE): Stage.ROUTED,
     (Stage.NEW, Trigger.WORK): Stage.WORKING,
+    (Stage.NEW, Trigger.LOCATE): Stage.LOCATING,
     (Stage.NEW, Trigger.REJECT): Stage.REJECTED,
     (Stage.HELD, Trigger.ATTACH): Stage.CHILD,
     (Stage.HELD, Trigger.ARM): Stage.ARMED,
     (Stage.HELD, Trigger.ROUTE): Stage.ROUTED,
     (Stage.HELD, Trigger.WORK): Stage.WORKING,
+    (Stage.HELD, Trigger.LOCATE): Stage.LOCATING,
     (Stage.HELD, Trigger.MODIFY): Stage.HELD,
     (Stage.HELD, Trigger.CANCEL): Stage.CANCELLED,
     # Margin is looked at when the family is transmitted, not when a leg is laid down.
@@ -121,9 +136,19 @@ TRANSITIONS: dict[tuple[Stage, Trigger], Stage] = {
     (Stage.CHILD, Trigger.ARM): Stage.ARMED,
     (Stage.CHILD, Trigger.ROUTE): Stage.ROUTED,
     (Stage.CHILD, Trigger.WORK): Stage.WORKING,
+    (Stage.CHILD, Trigger.LOCATE): Stage.LOCATING,
     (Stage.CHILD, Trigger.MODIFY): Stage.CHILD,
     (Stage.CHILD, Trigger.REDUCE): Stage.CHILD,
     (Stage.CHILD, Trigger.CANCEL): Stage.CANCELLED,
+    # An order that IB has can be rejected later, by hand or by the exchange.
+    (Stage.CHILD, Trigger.REJECT): Stage.REJECTED,
+    (Stage.LOCATING, Trigger.ARM): Stage.ARMED,
+    (Stage.LOCATING, Trigger.ROUTE): Stage.ROUTED,
+    (Stage.LOCATING, Trigger.WORK): Stage.WORKING,
+    (Stage.LOCATING, Trigger.MODIFY): Stage.LOCATING,
+    (Stage.LOCATING, Trigger.REDUCE): Stage.LOCATING,
+    (Stage.LOCATING, Trigger.CANCEL): Stage.CANCELLED,
+    (Stage.LOCATING, Trigger.REJECT): Stage.REJECTED,
     (Stage.ARMED, Trigger.WORK): Stage.WORKING,
     (Stage.ARMED, Trigger.MODIFY): Stage.ARMED,
     (Stage.ARMED, Trigger.REDUCE): Stage.ARMED,
@@ -132,12 +157,16 @@ TRANSITIONS: dict[tuple[Stage, Trigger], Stage] = {
     (Stage.ARMED, Trigger.FILL_REST): Stage.FILLED,
     (Stage.ARMED, Trigger.REQUEST_CANCEL): Stage.CANCELLING,
     (Stage.ARMED, Trigger.CANCEL): Stage.CANCELLED,
+    (Stage.ARMED, Trigger.REJECT): Stage.REJECTED,
+    # The market opens for a limit order.
+    (Stage.ROUTED, Trigger.WORK): Stage.WORKING,
     (Stage.ROUTED, Trigger.MODIFY): Stage.ROUTED,
     (Stage.ROUTED, Trigger.REDUCE): Stage.ROUTED,
     (Stage.ROUTED, Trigger.FILL_PART): Stage.ROUTED,
     (Stage.ROUTED, Trigger.FILL_REST): Stage.FILLED,
     (Stage.ROUTED, Trigger.REQUEST_CANCEL): Stage.CANCELLING,
     (Stage.ROUTED, Trigger.CANCEL): Stage.CANCELLED,
+    (Stage.ROUTED, Trigger.REJECT): Stage.REJECTED,
     (Stage.WORKING, Trigger.MODIFY): Stage.WORKING,
     (Stage.WORKING, Trigger.REDUCE): Stage.WORKING,
     # A partial fill keeps the status name (section 0b.14).
@@ -145,12 +174,14 @@ TRANSITIONS: dict[tuple[Stage, Trigger], Stage] = {
     (Stage.WORKING, Trigger.FILL_REST): Stage.FILLED,
     (Stage.WORKING, Trigger.REQUEST_CANCEL): Stage.CANCELLING,
     (Stage.WORKING, Trigger.CANCEL): Stage.CANCELLED,
+    (Stage.WORKING, Trigger.REJECT): Stage.REJECTED,
     # A stop may be triggered, and any order filled, while its cancel is in flight (0b.11).
     (Stage.CANCELLING, Trigger.WORK): Stage.CANCELLING,
     (Stage.CANCELLING, Trigger.REDUCE): Stage.CANCELLING,
     (Stage.CANCELLING, Trigger.FILL_PART): Stage.CANCELLING,
     (Stage.CANCELLING, Trigger.FILL_REST): Stage.FILLED,
     (Stage.CANCELLING, Trigger.CANCEL): Stage.CANCELLED,
+    (Stage.CANCELLING, Trigger.REJECT): Stage.REJECTED,
 }
 
 
@@ -211,6 +242,17 @@ class Order:
     bar_shares: Decimal = ZERO
     """Shares it got in the bar that is being played."""
     cancel_bars_left: int = 0
+    limit_offset: Decimal | None = None
+    """Distance of a trailing limit from its stop, in US dollars."""
+    expires: datetime | None = None
+    """When it lapses, None where the day's end or nothing ends it."""
+    bars_to_wait: int = 0
+    """Bars until it has reached the exchange (`fill_latency_bars`)."""
+    wait_until: datetime | None = None
+    """When it has reached the exchange (`fill_latency`)."""
+    locate_bars_left: int = 0
+    split_next: bool = False
+    """The next modify leaves this order alive beside a new one (0b.25)."""
     late_cancels: int = 0
     """Cancels that came after it was done; the second and later ones answer 10147."""
     done_time: datetime | None = None
@@ -218,8 +260,8 @@ class Order:
 
     @property
     def symbol(self) -> str:
-        """The stock."""
-        return self.contract.symbol
+        """What it trades, by the name that tapes and prices have for it."""
+        return market_key(self.contract)
 
     @property
     def order_type(self) -> OrderType:
@@ -260,7 +302,9 @@ class Order:
     def goes_to(self) -> Trigger:
         """How it enters the market once nothing holds it back."""
         match self.order_type:
-            case OrderType.MARKET:
+            case _ if self.terms.tif == "OPG":
+                return Trigger.ROUTE
+            case OrderType.MARKET | OrderType.MARKET_ON_CLOSE | OrderType.LIMIT_ON_CLOSE:
                 return Trigger.ROUTE
             case OrderType.LIMIT:
                 return Trigger.WORK
@@ -303,7 +347,7 @@ class Order:
             working=self.at_exchange,
             transmitted=self.transmitted,
             live=self.live,
-            why_held="child" if self.stage is Stage.CHILD else "",
+            why_held=WHY_HELD.get(self.stage, ""),
             placed_time=self.placed_time,
             done_time=self.done_time,
             done_reason=self.done_reason,

@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
-from fakebroker.exchange.account import WhatIf, order_commission
+from fakebroker.exchange.account import Account, WhatIf
 from fakebroker.exchange.admission import CANCELLED_TEXT, REJECTED_TEXT
 from fakebroker.exchange.book import Book, BookedExecution
 from fakebroker.exchange.events import (
@@ -23,6 +23,7 @@ from fakebroker.exchange.events import (
 )
 from fakebroker.exchange.groups import (
     OCA_CANCEL_WITH_BLOCK,
+    OCA_REDUCE_LATE,
     children_of,
     family_of,
     fillable,
@@ -30,20 +31,40 @@ from fakebroker.exchange.groups import (
     oca_peers,
     parent_of,
 )
+from fakebroker.exchange.instruments import commission_of, tick_of
 from fakebroker.exchange.matching import (
+    TRAILING_TYPES,
     acts_at,
     bar_path,
     becomes_market,
     is_armed,
+    limit_behind,
     next_level,
     trailed_stop,
 )
-from fakebroker.exchange.orders import ZERO, Order, OrderEvent, OrderType, Stage, Trigger, tidy
+from fakebroker.exchange.orders import ZERO, Order, OrderEvent, Stage, Trigger, tidy
+from fakebroker.exchange.timing import (
+    AT_ONCE_TIFS,
+    OPENING_TIF,
+    Auction,
+    Moment,
+    in_hours,
+    may_act,
+    needs_locate,
+    opening_of,
+    regular_session,
+    waits_for_opening,
+    warning_for,
+)
 from fakebroker.market.tape import Bar
 from fakebroker.settings import BrokerSettings
 from fakebroker.values import Action, OrderTerms
 
 CURRENCY = "USD"
+LOCATE_TEXT = (
+    "Shares for this order are not immediately available for short sale. The order will be held "
+    "while we attempt to locate the shares."
+)
 
 
 class Turn:
@@ -54,6 +75,9 @@ class Turn:
         self._book = book
         self._settings = settings
         self.now = now
+        self._moment = Moment(now, now)
+        self._owed_reductions: list[tuple[Order, Decimal, str]] | None = None
+        """What OCA type 3 takes off its members when the bar is over (`oca_overfill`)."""
 
     # Orders going out.
 
@@ -86,9 +110,24 @@ class Turn:
         self._enter_market(order, event)
 
     def _enter_market(self, order: Order, event: OrderEvent) -> None:
-        order.move(order.goes_to)
+        held = self._account_of(order).quantity(order.symbol)
+        if order.stage is not Stage.LOCATING and needs_locate(order, held, self._settings):
+            order.move(Trigger.LOCATE)
+            order.locate_bars_left = self._settings.locate_after_bars
+            self.changed(order, event, code=404, reason=LOCATE_TEXT)
+            return
+        waits = waits_for_opening(order, self._moment.time, self._settings)
+        works = order.goes_to is Trigger.WORK
+        order.move(Trigger.ROUTE if works and waits else order.goes_to)
+        order.bars_to_wait = self._settings.fill_latency_bars
+        if self._settings.fill_latency:
+            order.wait_until = self.now + self._settings.fill_latency
         self.reprice(order)
-        self.changed(order, event)
+        code, reason = warning_for(order, self._moment.time, self._settings) or (None, "")
+        self.changed(order, event, code=code, reason=reason)
+
+    def _account_of(self, order: Order) -> Account:
+        return self._book.account_of(order.terms.account)
 
     def what_if(self, order: Order) -> WhatIf | None:
         """Return what the order would do to margin.
@@ -96,30 +135,33 @@ class Turn:
         None if it opens nothing or nobody knows its price.
         """
         price = reference_price(order.terms, self._book.price(order.symbol))
-        held = self._book.account.quantity(order.symbol)
+        account = self._account_of(order)
+        held = account.quantity(order.symbol)
         shares = order.signed * order.remaining
         if price is None or abs(held + shares) <= abs(held):
             return None
         value = order.remaining * price
-        return self._book.account.what_if(
+        return account.what_if(
             order.contract,
             shares,
             price=price,
-            commission=order_commission(self._settings.commission, order.remaining, value),
+            commission=commission_of(
+                self._settings.commission,
+                order.contract,
+                shares=order.remaining,
+                price_sum=value,
+            ),
             prices=self._book.prices_known(),
         )
 
     def _reject(self, order: Order, what_if: WhatIf) -> None:
         equity = what_if.equity_with_loan_after
-        order.move(Trigger.REJECT)
         text = (
             f"{REJECTED_TEXT}YOUR ORDER IS NOT ACCEPTED. IN ORDER TO OBTAIN THE DESIRED POSITION "
             f"YOUR EQUITY WITH LOAN VALUE [{equity:.2f} USD] MUST EXCEED THE INITIAL MARGIN "
             f"[{what_if.init_margin_after:.2f} USD]"
         )
-        self._done(order, text)
-        self.changed(order, OrderEvent.REJECTED, code=201, reason=text)
-        self._parent_ended(order)
+        self.reject(order, 201, text)
 
     # What can befall an order.
 
@@ -142,6 +184,19 @@ class Turn:
         self._done(order, text)
         self.changed(order, OrderEvent.CANCELLED, code=202, reason=text)
         self._parent_ended(order)
+
+    def reject(self, order: Order, code: int, text: str) -> None:
+        """End an order as rejected: Inactive for good. Its children go as with a cancel."""
+        order.move(Trigger.REJECT)
+        self._done(order, text)
+        self.changed(order, OrderEvent.REJECTED, code=code, reason=text)
+        self._parent_ended(order)
+
+    def lapse(self, moment: datetime) -> None:
+        """End the orders whose time is over at this time."""
+        for order in self._book.live():
+            if order.expires is not None and order.expires <= moment:
+                self.cancel(order, "its time in force is over")
 
     def _done(self, order: Order, reason: str = "") -> None:
         order.done_time = self.now
@@ -178,9 +233,14 @@ class Turn:
         order.move(Trigger.FILL_PART if order.remaining else Trigger.FILL_REST)
         if not order.live:
             self._done(order)
-        charged = order_commission(self._settings.commission, order.filled, order.value)
+        charged = commission_of(
+            self._settings.commission,
+            order.contract,
+            shares=order.filled,
+            price_sum=order.value,
+        )
         commission, order.commission = charged - order.commission, charged
-        account = self._book.account
+        account = self._account_of(order)
         realized = account.book(
             order.contract, order.signed * shares, price=price, commission=commission
         )
@@ -204,7 +264,7 @@ class Turn:
             perm_id=order.perm_id,
             order_id=order.order_id,
             client_id=order.client_id,
-            account=self._book.account.account,
+            account=order.terms.account,
             contract=order.contract,
             side=side,
             shares=shares,
@@ -222,10 +282,12 @@ class Turn:
         for peer in oca_peers(self._book, order):
             if not peer.live:
                 continue
+            reason = f"OCA: order {order.order_id} filled {shares}"
             if order.terms.oca_type == OCA_CANCEL_WITH_BLOCK:
                 self.cancel(peer, f"OCA: order {order.order_id} filled")
+            elif order.terms.oca_type == OCA_REDUCE_LATE and self._owed_reductions is not None:
+                self._owed_reductions.append((peer, shares, reason))
             else:
-                reason = f"OCA: order {order.order_id} filled {shares}"
                 self._limit_to(peer, peer.quantity - shares, reason)
         if not order.live:
             self._parent_ended(order)
@@ -234,6 +296,7 @@ class Turn:
 
     def settle(self) -> None:
         """Let orders act at the present prices until none can."""
+        self._open()
         while (order := self._first_to_act()) is not None:
             price = self._book.price(order.symbol)
             assert price is not None, "an order acts at a price"
@@ -244,31 +307,125 @@ class Turn:
             else:
                 shares = self._next_shares(order)
                 order.bar_shares += shares
-                self.fill(order, shares, price)
+                self.fill(order, shares, self._slipped(order, price))
         for order in self._book.at_exchange():
-            if order.terms.tif == "IOC" and not is_armed(order):
+            if order.terms.tif in AT_ONCE_TIFS and not is_armed(order) and self._may_act(order):
                 self.cancel(order)
+
+    def _slipped(self, order: Order, price: Decimal) -> Decimal:
+        """Return what a market order gets: worse by the settings' ticks, never below one tick."""
+        ticks = self._settings.slippage
+        if not ticks or not becomes_market(order) or self._moment.auction is not Auction.NONE:
+            return price
+        tick = tick_of(order.contract)
+        return max(price + order.signed * ticks * tick, min(price, tick))
+
+    def _may_act(self, order: Order) -> bool:
+        halted = order.symbol in self._book.halted
+        return not halted and may_act(order, self._moment, self._settings)
+
+    def _open(self) -> None:
+        """Send on the limit orders that were kept back until the market opens."""
+        for order in self._book.at_exchange():
+            kept = order.stage is Stage.ROUTED and order.goes_to is Trigger.WORK
+            if kept and in_hours(order, self._moment.time, self._settings):
+                order.move(Trigger.WORK)
+                self.changed(order, OrderEvent.ACTIVATED)
 
     def walk(self, bar: Bar) -> None:
         """Take the market through a bar."""
         for order in self._book.live():
             if order.symbol == bar.symbol:
                 order.bar_shares = ZERO
+        # Sessions go by where the bar begins, or by the opening that is within it.
+        self._moment = Moment(self._session_start(bar), bar.time)
+        self.lapse(bar.time)
+        self._owed_reductions = [] if self._settings.oca_overfill else None
         path = bar_path(bar)
-        self._price(bar.symbol, path[0])
+        self._opening(bar.symbol, path[0])
         for target in path[1:]:
             self._move(bar.symbol, target)
+        self._closing(bar)
+        self._arrive(bar.symbol)
+        self._reduce_late()
+        self.lapse(self.now)
         for order in self._book.at_exchange():
             if order.stage is Stage.CANCELLING and order.symbol == bar.symbol:
                 order.cancel_bars_left -= 1
                 if order.cancel_bars_left == 0:
                     self.cancel(order)
 
+    def _session_start(self, bar: Bar) -> datetime:
+        """Return the time that a bar counts for: its start, or an opening within it."""
+        for order in self._book.live():
+            if order.symbol == bar.symbol:
+                start = regular_session(order.contract, bar.time).start
+                return start if bar.time < start < self.now else bar.time
+        return bar.time
+
+    def _opening(self, symbol: str, price: Decimal) -> None:
+        """Put the price at the open, with the auction where orders wait for it."""
+        waiting = [
+            order
+            for order in self._book.at_exchange()
+            if order.symbol == symbol
+            and order.terms.tif == OPENING_TIF
+            and opening_of(order) <= self._moment.time
+        ]
+        if not waiting:
+            self._price(symbol, price)
+            return
+        self._moment.auction = Auction.OPEN
+        self._price(symbol, price)
+        self._moment.auction = Auction.NONE
+        for order in waiting:
+            self.cancel(order, "the opening is over")
+        self.settle()
+
+    def _closing(self, bar: Bar) -> None:
+        """Hold the closing auction at the last price of the bar that ends the session.
+
+        A market that is played trade by trade has no such bar: orders for the close lapse there.
+        """
+        for order in self._book.at_exchange():
+            if order.symbol == bar.symbol:
+                end = regular_session(order.contract, bar.time).end
+                if bar.time < end <= self.now:
+                    self._moment.auction = Auction.CLOSE
+                    self.settle()
+                    self._moment.auction = Auction.NONE
+                return
+
+    def _arrive(self, symbol: str) -> None:
+        """Let orders that were on their way act at the end of the bar, and find shares."""
+        self._moment.arrived = self.now
+        for order in self._book.live():
+            if order.symbol != symbol:
+                continue
+            order.bars_to_wait = max(order.bars_to_wait - 1, 0)
+            if order.stage is Stage.LOCATING:
+                order.locate_bars_left -= 1
+                if order.locate_bars_left <= 0:
+                    self._enter_market(order, OrderEvent.ACTIVATED)
+            self._reprice_if_there(order)
+        self.settle()
+
+    def _reprice_if_there(self, order: Order) -> None:
+        if order.at_exchange and self._may_act(order):
+            self.reprice(order)
+
+    def _reduce_late(self) -> None:
+        """Take off OCA members of type 3 what the others filled in the bar."""
+        owed, self._owed_reductions = self._owed_reductions or [], None
+        for peer, shares, reason in owed:
+            if peer.live:
+                self._limit_to(peer, peer.quantity - shares, reason)
+
     def _price(self, symbol: str, price: Decimal) -> None:
         self._book.prices[symbol] = price
         for order in self._book.at_exchange():
             if order.symbol == symbol:
-                self.reprice(order)
+                self._reprice_if_there(order)
         self.settle()
 
     def _move(self, symbol: str, target: Decimal) -> None:
@@ -277,7 +434,8 @@ class Turn:
             levels = [
                 level
                 for order in self._book.at_exchange()
-                if order.symbol == symbol and (is_armed(order) or self._available(order))
+                if order.symbol == symbol and self._may_act(order)
+                if is_armed(order) or self._available(order)
                 if (level := next_level(order, price, target)) not in (None, price)
             ]
             nearest = min(levels, key=lambda level: abs(level - price), default=target)
@@ -288,12 +446,13 @@ class Turn:
         price = self._book.price(order.symbol)
         stop = None if price is None else trailed_stop(order, price)
         if stop is not None:
-            order.terms = replace(order.terms, trail_stop_price=stop)
+            limit = limit_behind(order, stop) or order.terms.limit_price
+            order.terms = replace(order.terms, trail_stop_price=stop, limit_price=limit)
 
     def _first_to_act(self) -> Order | None:
         for order in self._book.at_exchange():
             price = self._book.price(order.symbol)
-            if price is None or not acts_at(order, price):
+            if price is None or not acts_at(order, price) or not self._may_act(order):
                 continue
             if is_armed(order) or self._available(order):
                 return order
@@ -304,6 +463,8 @@ class Turn:
         shares = fillable(self._book, order)
         if self._settings.liquidity_per_bar is not None:
             shares = min(shares, self._settings.liquidity_per_bar - order.bar_shares)
+        if order.terms.tif == "FOK" and shares < order.remaining:
+            return ZERO
         return max(shares, ZERO)
 
     def _next_shares(self, order: Order) -> Decimal:
@@ -318,6 +479,6 @@ class Turn:
 
 def reference_price(terms: OrderTerms, last: Decimal | None) -> Decimal | None:
     """Return the price that margin is reckoned with: the order's own, else the last one."""
-    if terms.order_type == OrderType.TRAIL:
+    if terms.order_type in TRAILING_TYPES:
         return last
     return terms.limit_price or terms.aux_price or last

@@ -60,11 +60,41 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
+class Tick:
+    """One trade: `time` is aware, `price` US dollars, `size` shares (0 is an odd lot)."""
+
+    symbol: str
+    time: datetime
+    price: Decimal
+    size: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Trading of one stock stops at `time` or, with `halted` False, goes on."""
+
+    symbol: str
+    time: datetime
+    halted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Tape:
-    """Bars in order of time; several stocks may share an instant, one stock may not."""
+    """Bars in order of time; several stocks may share an instant, one stock may not.
+
+    Where there are `ticks` (in order of time), they make the prices and the bars only sum them
+    up. `halts` are in order of time, too; CSV cannot hold them.
+    """
 
     bars: tuple[Bar, ...]
     period: timedelta = DEFAULT_PERIOD
+    ticks: tuple[Tick, ...] = ()
+    halts: tuple[Halt, ...] = ()
+
+    @property
+    def start(self) -> datetime:
+        """When a market begins that plays this tape, before anything of it is due."""
+        return self.bars[0].time - self.period if self.ticks else self.bars[0].time
 
 
 def parse_tape(text: str, *, name: str, symbol: str | None = None) -> Tape:

@@ -13,6 +13,7 @@ class ErrorCode(IntEnum):
     """What an error message is about."""
 
     MAX_RATE = 100
+    MAX_TICKERS = 101
     DUPLICATE_ORDER_ID = 103
     CANNOT_MODIFY_FILLED = 104
     MODIFY_MISMATCH = 105
@@ -66,6 +67,7 @@ class ErrorCode(IntEnum):
 
 TEXTS: Final[dict[ErrorCode, str]] = {
     ErrorCode.MAX_RATE: "Max rate of messages per second has been exceeded:max=50 rec={received}",
+    ErrorCode.MAX_TICKERS: "Max number of tickers has been reached",
     ErrorCode.DUPLICATE_ORDER_ID: "Duplicate order id",
     ErrorCode.CANNOT_MODIFY_FILLED: "Cannot modify a filled order.",
     ErrorCode.MODIFY_MISMATCH: "Order being modified does not match original order",

@@ -18,23 +18,35 @@ from tests.support.brokers import CLOSES, DEADLINE_SECONDS, RunningBroker, tape_
 
 @pytest.fixture
 def start_broker() -> Iterator[Callable[..., RunningBroker]]:
-    """Return a function that starts a broker in lockstep; its settings are keyword arguments."""
+    """Return a function that starts a broker in lockstep; its settings are keyword arguments.
+
+    `tape` is the text of a tape in place of bars with these closes, `faults` of a file of faults.
+    """
     running: list[tuple[subprocess.Popen[bytes], ControlClient]] = []
     # A unix socket's path must stay under 108 bytes: pytest's own tmp_path may be longer.
     with tempfile.TemporaryDirectory(prefix="cg-") as name:
         folder = Path(name)
 
-        def start(closes: tuple[str, ...] = CLOSES, **settings: object) -> RunningBroker:
+        def start(
+            closes: tuple[str, ...] = CLOSES,
+            *,
+            tape: str = "",
+            faults: str = "",
+            **settings: object,
+        ) -> RunningBroker:
             number = len(running)
-            tape = folder / f"tape{number}.csv"
-            tape.write_text(tape_text(closes), encoding="utf-8")
+            bars = folder / f"tape{number}.csv"
+            bars.write_text(tape or tape_text(closes), encoding="utf-8")
             options = folder / f"settings{number}.json"
             options.write_text(json.dumps(settings), encoding="utf-8")
             control, journal = folder / f"c{number}", folder / f"journal{number}.jsonl"
             reader, writer = os.pipe()
             command = [sys.executable, "-m", "fakebroker", "--port", "0", "--clock", "lockstep"]
-            command += ["--tape", str(tape), "--settings", str(options), "--control", str(control)]
+            command += ["--tape", str(bars), "--settings", str(options), "--control", str(control)]
             command += ["--journal", str(journal), "--ready-fd", str(writer)]
+            if faults:
+                (folder / f"faults{number}.toml").write_text(faults, encoding="utf-8")
+                command += ["--faults", str(folder / f"faults{number}.toml")]
             process = subprocess.Popen(command, pass_fds=[writer], stdout=subprocess.DEVNULL)
             os.close(writer)
             with os.fdopen(reader) as ready:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 DEADLINE_SECONDS = 20
@@ -82,3 +83,27 @@ def test_a_control_path_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 200)
     result = run("--port", "0", "--control", str(path))
     assert_refused(result, "cannot open the control socket")
+
+
+def test_the_program_listens_on_loopback_only_by_default() -> None:
+    process = psutil.Popen(
+        [sys.executable, "-m", "fakebroker", "--port", "0"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout.readline().startswith("fakebroker: listening on 127.0.0.1:")
+        listening = [
+            connection.laddr.ip
+            for connection in process.net_connections()
+            if connection.status == psutil.CONN_LISTEN
+        ]
+        assert listening == ["127.0.0.1"]
+    finally:
+        process.stdout.close()
+        process.terminate()
+        process.wait(DEADLINE_SECONDS)
+
+
+def test_a_synthetic_day_of_no_known_shape_is_named_with_those_that_are() -> None:
+    result = run("--tape", "synthetic:moonshot:TSLA")
+    assert_refused(result, "there is no synthetic day 'moonshot'")
+    assert "breakout, fakeout, gap-through-stop, chop, halt" in result.stderr

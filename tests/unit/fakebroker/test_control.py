@@ -39,6 +39,8 @@ def test_what_cannot_be_carried_out_is_answered_with_the_reason() -> None:
         (b"step", "not a line of JSON"),
         (b"\xff\xfe", "not a line of JSON"),
         (b"[1]", "valid dictionary"),
+        (b'{"id": 1, "do": "status", "x": ' + b"[" * 100_000, "not a line of JSON"),
+        (b'{"id": ' + b"9" * 5_000 + b', "do": "status"}', "not a line of JSON"),
         (b'{"id": 1, "do": "explode"}', "does not match any of the expected tags"),
         (b'{"id": 1, "do": "status", "colour": "red"}', "colour: Extra inputs"),
         (b'{"id": 1, "do": "fill", "perm_id": 1, "shares": "-5", "price": "1"}', "greater than 0"),
@@ -53,3 +55,9 @@ def test_a_bad_line_is_answered_with_words(line: bytes, words: str) -> None:
     reply = answer(line)
     assert reply["ok"] is False
     assert words in str(reply["error"])
+
+
+@pytest.mark.parametrize("number", ["NaN", "1e400", "[1]", "1.5"])
+def test_only_a_number_that_json_can_say_exactly_is_echoed(number: str) -> None:
+    reply = answer_line(f'{{"id": {number}, "do": "shutdown"}}'.encode(), serve)
+    assert json.loads(reply, parse_constant=pytest.fail)["id"] is None

@@ -4,8 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from fakebroker.exchange.account import Account, order_commission
+from fakebroker.exchange.account import Account
 from fakebroker.exchange.events import Commissioned, Filled, OrderChanged, PositionChanged
+from fakebroker.exchange.instruments import order_commission
 from fakebroker.settings import BrokerSettings, CommissionPolicy
 from tests.unit.fakebroker.exchange.desk import TSLA, Desk, amounts, commissions
 

@@ -163,7 +163,7 @@ def test_an_order_id_beyond_32_bits_is_320() -> None:
         ("10", "TRAIL", {"trailing_percent": "100"}, 321),
         ("10", "TRAIL", {"trailing_percent": "NaN"}, 321),
         ("10", "MIDPRICE", {}, 387),
-        ("10", "MKT", {"tif": "OPG"}, 321),
+        ("10", "STP", {"tif": "OPG", "aux_price": "90"}, 321),
         ("10", "MKT", {"good_after_time": "20251006 12:00:00"}, 321),
         ("10", "MKT", {"account": "DU999"}, 321),
         ("10", "MKT", {"oca_type": 4}, 321),

@@ -1,0 +1,1 @@
+"""What the broker costs, measured (`make bench-broker`)."""

@@ -1,0 +1,10 @@
+"""How hard hypothesis tries: `pytest --hypothesis-profile=deep` for the long run."""
+
+from hypothesis import settings
+
+DEEP = "deep"
+DEEP_EXAMPLES = 400
+"""Of up to 50 steps each: more than 10,000 in all."""
+USUAL_EXAMPLES = 15
+
+settings.register_profile(DEEP, max_examples=DEEP_EXAMPLES, deadline=None)
