@@ -6,17 +6,23 @@ READY := $(VENV)/.ready
 # BOT=path/to/bot.py puts another bot in place of the reference bot.
 GATE_OPTIONS := $(if $(BOT),--bot $(BOT),)
 
-.PHONY: help gate test lint types imports lock clean
+.PHONY: help gate test bench-broker coverage-page lint types imports lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 gate: $(READY) ## kill the reference bot at every point of every scenario and judge it
 	$(BIN)/pytest -n auto scenarios/ $(GATE_OPTIONS)
 
 test: $(READY) ## every test of crashgate itself
 	$(BIN)/pytest -n auto tests/
+
+bench-broker: $(READY) ## what the broker costs, next to a bare echo server
+	$(BIN)/python -m benchmarks.broker
+
+coverage-page: $(READY) ## write COVERAGE.md anew from the code
+	WRITE_PAGES=1 $(BIN)/pytest -q tests/unit/fakebroker/test_coverage_page.py
 
 lint: $(READY) ## style
 	$(BIN)/ruff check .
@@ -33,7 +39,7 @@ lock: ## resolve requirements.lock anew (needs uv)
 		--no-emit-index-url --no-header --quiet --output-file requirements.lock
 
 clean: ## remove the environment and the caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-clients .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
