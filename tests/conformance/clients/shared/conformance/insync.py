@@ -362,8 +362,9 @@ class Script:
             ticker = self.ib.reqTickByTickData(self.contract, kind)
             ticks: list[Any] = []
 
-            def keep(ticker: Any, ticks: list[Any] = ticks) -> None:  # noqa: ANN401
-                ticks.extend(ticker.tickByTicks)
+            def keep(ticker: Any, ticks: list[Any] = ticks, field: str = field) -> None:  # noqa: ANN401
+                # A tick of the kind before may still be under way when it is cancelled.
+                ticks.extend(tick for tick in ticker.tickByTicks if hasattr(tick, field))
 
             ticker.updateEvent += keep
             self.wait(lambda ticks=ticks: ticks, f"a tick of {kind}")
