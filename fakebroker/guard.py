@@ -1,7 +1,8 @@
 """Cuts off the clients that would hold up the others: silent, slow or one too many.
 
 Deadlines here are of the wall and not of the exchange, because what they protect is this process.
-Every cut leaves its reason in the journal, as a broken frame does. It moves no bytes itself.
+Every cut leaves its reason in the journal, as a broken frame does. How a connection that ends is
+let go, so that its client can read why, is here, too.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from collections.abc import Callable
 
 from fakebroker.broker import Broker
 
-# A client that is told goodbye and does not read is dropped after this time.
+# A connection that we have ended is dropped after this time if its client does not end it, too.
 FAREWELL_SECONDS = 5.0
 # A client that does not read is cut off rather than allowed to grow our memory without bound.
 UNSENT_LIMIT_BYTES = 64 * 1024 * 1024
@@ -55,10 +56,6 @@ class Guard:
             limit = f"the limit is {UNSENT_LIMIT_BYTES}"
             self._hang_up(session, f"the client does not read: {unsent} bytes wait, {limit}")
 
-    def closing(self, session: int, transport: asyncio.Transport) -> None:
-        """Let a socket that is being closed send what is left, but not for ever."""
-        self._set_alarm(session, FAREWELL_SECONDS, transport.abort)
-
     def gone(self, session: int) -> None:
         """Forget a connection."""
         self._open.discard(session)
@@ -89,3 +86,54 @@ class Guard:
         alarm = self._alarms.pop(session, None)
         if alarm is not None:
             alarm.cancel()
+
+
+class Farewells:
+    """The connections that we have ended and whose clients have not, by session.
+
+    A socket that is closed with bytes unread makes the kernel send RST, and RST takes from the
+    client what it has not read yet: the error that says why. So only our sending side is shut
+    down, once everything is sent, and what still comes is read and thrown away until the client
+    closes, too, or its time is over.
+    """
+
+    def __init__(self, most: int) -> None:
+        """Wait for at most so many clients at once; further ones are dropped without."""
+        self._most = most
+        self._leaving: dict[int, tuple[asyncio.Transport, asyncio.TimerHandle]] = {}
+
+    def __contains__(self, session: object) -> bool:
+        """Say whether a connection was ended by us and is still there."""
+        return session in self._leaving
+
+    def __len__(self) -> int:
+        """Return how many connections we wait for."""
+        return len(self._leaving)
+
+    def begin(self, session: int, transport: asyncio.Transport) -> None:
+        """Send what is left, then the end; go on reading."""
+        alarm = asyncio.get_running_loop().call_later(FAREWELL_SECONDS, transport.abort)
+        self._leaving[session] = transport, alarm
+        if len(self._leaving) > self._most:
+            transport.abort()
+            return
+        try:
+            transport.write_eof()
+        except OSError:
+            # The client has gone already: nobody is left to read anything.
+            transport.abort()
+            return
+        # A fault may have silenced it, and then its end would never be seen.
+        transport.resume_reading()
+
+    def over(self, session: int) -> None:
+        """Forget a connection that is gone."""
+        left = self._leaving.pop(session, None)
+        if left is not None:
+            left[1].cancel()
+
+    def close(self) -> None:
+        """Drop all of them."""
+        for transport, alarm in self._leaving.values():
+            alarm.cancel()
+            transport.abort()

@@ -38,7 +38,7 @@ from fakebroker.control_messages import (
 )
 from fakebroker.exchange.errors import ExchangeError
 from fakebroker.fault_engine import FaultError
-from fakebroker.guard import Guard
+from fakebroker.guard import Farewells, Guard
 from fakebroker.outbox import (
     AcceptConnections,
     Close,
@@ -71,6 +71,7 @@ class Gateway:
         self._transports: dict[int, asyncio.Transport] = {}
         self._sessions = 0
         self._guard = Guard(broker, self._hang_up)
+        self._farewells = Farewells(broker.settings.connections_max)
         self._alarm: asyncio.TimerHandle | None = None
         self._servers: list[asyncio.Server] = []
         self._client_server: asyncio.Server | None = None
@@ -125,6 +126,7 @@ class Gateway:
         for server in self._servers:
             server.close()
         self._guard.close()
+        self._farewells.close()
         for transport in tuple(self._transports.values()):
             transport.abort()
         if self._control_path is not None:
@@ -139,15 +141,23 @@ class Gateway:
         return self._sessions
 
     def received(self, session: int, data: bytes) -> None:
-        """Hand bytes of a client to the broker."""
+        """Hand bytes of a client to the broker; those after its end are thrown away."""
+        if session in self._farewells:
+            return
         self._carry_out(self._broker.receive(session, data, self._clock.now()))
         self._guard.received(session, len(data))
 
     def disconnected(self, session: int) -> None:
-        """Tell the broker that a client's socket is gone."""
-        del self._transports[session]
+        """Tell the broker, once, that a client's socket is gone or that we have ended it."""
+        if self._transports.pop(session, None) is None:
+            return
         self._guard.gone(session)
         self._carry_out(self._broker.disconnect(session, self._clock.now()))
+
+    def lost(self, session: int) -> None:
+        """Notice that a client's socket is gone."""
+        self._farewells.over(session)
+        self.disconnected(session)
 
     def _hang_up(self, session: int, reason: str) -> None:
         self._carry_out(self._broker.hang_up(session, reason, self._clock.now()))
@@ -243,15 +253,16 @@ class Gateway:
                 self._move_port(effect)
                 continue
             transport = self._transports.get(effect.session)
-            if transport is None or transport.is_closing():
+            if transport is None or transport.is_closing() or effect.session in self._farewells:
                 continue  # The client went away while its answer was made.
             match effect:
                 case Send(data=data):
                     transport.write(data)
                     self._guard.wrote(effect.session, transport)
                 case Close():
-                    transport.close()
-                    self._guard.closing(effect.session, transport)
+                    self._farewells.begin(effect.session, transport)
+                    # Not now: the broker is in the middle of what it does.
+                    asyncio.get_running_loop().call_soon(self.disconnected, effect.session)
                 case Reset():
                     _reset(transport)
                 case Silence():
@@ -329,7 +340,7 @@ class _ClientSocket(asyncio.Protocol):
         self._gateway.received(self._session, data)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - RST and FIN alike
-        self._gateway.disconnected(self._session)
+        self._gateway.lost(self._session)
 
 
 class _ControlSocket(asyncio.Protocol):

@@ -3,8 +3,12 @@
 from hypothesis import settings
 
 DEEP = "deep"
+USUAL = "usual"
 DEEP_EXAMPLES = 400
 """Of up to 50 steps each: more than 10,000 in all."""
 USUAL_EXAMPLES = 15
 
 settings.register_profile(DEEP, max_examples=DEEP_EXAMPLES, deadline=None)
+# A busy machine is no counter-example, and a run that cannot be repeated is no proof.
+settings.register_profile(USUAL, deadline=None, derandomize=True)
+settings.load_profile(USUAL)

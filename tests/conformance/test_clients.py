@@ -29,7 +29,7 @@ from tests.support.client_environments import (
 )
 
 SCRIPT_SECONDS = 120.0
-STOP_SECONDS = 10.0
+STOP_SECONDS = 60.0
 SPEED = "40"
 """Times faster than the wall: a bar of five seconds every eighth of one."""
 

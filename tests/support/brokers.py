@@ -11,7 +11,7 @@ from ib_insync import IB
 from fakebroker.control import ControlClient
 from fakebroker.control_messages import Status
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 60.0
 LOOK_SECONDS = 0.05
 QUESTIONS_MAX = 20_000
 

@@ -219,6 +219,55 @@ def test_what_is_left_for_a_client_that_does_not_read_is_dropped_after_its_farew
             deaf.writer.write(frame(b"nonsense\0"))
             await turn_until(lambda: not desk.broker.sessions())
             assert len(desk.reasons()) == 1
+            await turn_until(transport.is_closing)
+            await turn_until(lambda: not len(desk.gateway._farewells))
+
+    asyncio.run(play())
+
+
+def test_an_error_before_the_end_arrives_although_the_client_goes_on_sending() -> None:
+    async def play() -> None:
+        async with serving() as (desk, connect):
+            first, second = await connect(), await connect()
+            await first.start(1)
+            second.writer.write(opening(176))
+            # More than the broker reads at once is unread when it closes.
+            second.writer.write(REQ_CURRENT_TIME * 100_000)
+            assert (await second.until(b"4"))[3] == b"326"
+            assert await second.reader.read() == b""
+            await turn_until(lambda: not second.writer.transport.get_write_buffer_size())
+            await turn_until(lambda: len(desk.broker.sessions()) == 1)
+
+    asyncio.run(play())
+
+
+def test_what_a_client_sends_after_its_end_is_not_processed() -> None:
+    async def play() -> None:
+        async with serving() as (desk, connect):
+            client = await connect()
+            await client.start()
+            client.writer.write(b"\xff\xff\xff\xff")
+            await client.ended()
+            received = desk.broker.frames_received
+            client.writer.write(REQ_CURRENT_TIME * 10)
+            await client.writer.drain()
+            await turn_until(lambda: not desk.broker.sessions())
+            again = await connect()
+            await again.start()
+            assert desk.broker.frames_received == received + 2
+
+    asyncio.run(play())
+
+
+def test_farewells_above_the_limit_are_cut_short() -> None:
+    async def play() -> None:
+        async with serving(connections_max=1) as (desk, connect):
+            for number in range(3):
+                client = await connect()
+                client.writer.write(b"\xff\xff\xff\xff" if number else opening(176))
+                await (client.ended() if number else client.until(b"9"))
+            assert len(desk.reasons()) == 2
+            await turn_until(lambda: len(desk.gateway._farewells) == 1)
 
     asyncio.run(play())
 
