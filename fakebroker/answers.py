@@ -26,6 +26,7 @@ from fakebroker.messages import (
     order_status,
     portfolio_value,
     position,
+    told_as,
     what_if_answer,
 )
 from fakebroker.protocol import replies, requests
@@ -139,8 +140,9 @@ class Answers:
                 session.positions = False
                 return Answer()
             case requests.ReqAccountUpdates(subscribe=subscribe):
-                session.account_updates = subscribe
-                page = self._account_page(request.account, now) if subscribe else ()
+                account = request.account or self._settings.account
+                session.account_updates = account if subscribe else None
+                page = self._account_page(account, now) if subscribe else ()
                 return Answer(tuple(page))
             case requests.ReqAccountUpdatesMulti(req_id=req_id):
                 session.accounts_multi[req_id] = request
@@ -198,6 +200,9 @@ class Answers:
         return order.transmitted or self._settings.list_untransmitted
 
     def _executions_page(self, request: requests.ReqExecutions) -> Answer:
+        zero = request.filter.client_id == 0
+        if zero and self._settings.exec_filter_client_zero == "no_answer":
+            return Answer()
         try:
             return Answer(tuple(self._executions(request)))
         except FilterError as problem:
@@ -207,14 +212,17 @@ class Answers:
     def _executions(self, request: requests.ReqExecutions) -> Iterator[Reply]:
         """Each execution that passes the filter with its commission, then the end (section 3.6)."""
         wanted = request.filter
-        any_client = wanted.client_id == 0 and self._settings.exec_filter_zero_means_all
+        everyone = self._settings.exec_filter_client_zero == "all_clients"
+        any_client = wanted.client_id == 0 and everyone
         for booked in self._exchange.executions():
             execution = booked.execution
             if not any_client and execution.client_id != wanted.client_id:
                 continue
-            if passes(wanted, execution):
-                yield exec_details(request.req_id, execution.order_id, execution)
-                yield commission_report(booked)
+            if not passes(wanted, execution):
+                continue
+            for told in told_as(booked, self._settings.corrections):
+                yield exec_details(request.req_id, execution.order_id, told.execution)
+                yield commission_report(told)
         yield replies.ExecDetailsEnd(request.req_id)
 
     def _contract_details(self, request: requests.ReqContractDetails, now: datetime) -> Answer:
@@ -236,9 +244,8 @@ class Answers:
         session.bars[request.req_id] = replace(request, contract=contract)
         return Answer()
 
-    def _account_page(self, asked: str, now: datetime) -> Iterator[Reply]:
-        """TWS's account window: values, portfolio, time, end; of the first account if unnamed."""
-        account = asked or self._settings.account
+    def _account_page(self, account: str, now: datetime) -> Iterator[Reply]:
+        """TWS's account window: values, portfolio, time, end."""
         for value in self._exchange.account_values(account):
             yield replies.AccountValue(value.key, value.value, value.currency, account)
         for record in self._exchange.positions():

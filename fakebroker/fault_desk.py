@@ -37,6 +37,7 @@ BookAct = (
     | acts.Correct
     | acts.Bust
     | acts.RollBack
+    | acts.TakeBack
 )
 
 
@@ -257,6 +258,8 @@ class FaultDesk:
                     return self._exchange.bust(execution.exec_id, now=now)
                 case acts.RollBack(client_id=client_id, count=count):
                     self._roll_back(client_id, count)
+                case acts.TakeBack(seconds=seconds):
+                    return self._exchange.take_back(now - seconds, now=now)
                 case _:
                     assert_never(act)
         except ExchangeError as error:

@@ -3,7 +3,10 @@
 Where a field's value is IB's habit, the section of tws-protocol.md stands beside it.
 """
 
+from dataclasses import replace
 from decimal import Decimal
+from itertools import pairwise
+from typing import Literal
 
 from fakebroker.exchange.account import PositionRecord, WhatIf
 from fakebroker.exchange.book import BookedExecution
@@ -102,6 +105,35 @@ def commission_report(booked: BookedExecution) -> replies.CommissionReport:
         commission=booked.commission,
         currency=booked.currency,
         realized_pnl=booked.realized_pnl,
+    )
+
+
+def told_as(
+    booked: BookedExecution, corrections: Literal["replacement", "delta"]
+) -> tuple[BookedExecution, ...]:
+    """Return an execution as clients are told of it, the live news of it last.
+
+    With `delta` each correction is the difference to what was told before, so that whoever adds
+    everything up is right (section 3.5: undocumented, so this is assumed).
+    """
+    if corrections == "replacement" or not booked.earlier:
+        return (booked,)
+    versions = (*booked.earlier, booked)
+    return (versions[0], *(difference(old, new) for old, new in pairwise(versions)))
+
+
+def difference(old: BookedExecution, new: BookedExecution) -> BookedExecution:
+    """Return what a correction has added; what it has taken away is negative."""
+    realized = new.realized_pnl
+    if realized is not None and old.realized_pnl is not None:
+        realized -= old.realized_pnl
+    shares = new.execution.shares - old.execution.shares
+    return replace(
+        new,
+        execution=replace(new.execution, shares=shares),
+        commission=new.commission - old.commission,
+        realized_pnl=realized,
+        earlier=(),
     )
 
 

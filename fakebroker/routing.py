@@ -14,6 +14,7 @@ from fakebroker.deferred import AccountNews, CommissionNews, DebtQueue
 from fakebroker.exchange.events import (
     Commissioned,
     ExchangeEvent,
+    ExecutionRecord,
     Filled,
     OrderChanged,
     PositionChanged,
@@ -33,6 +34,7 @@ from fakebroker.messages import (
     portfolio_value,
     position,
     realtime_bar,
+    told_as,
 )
 from fakebroker.protocol.replies import (
     LIVE_EXECUTION_ID,
@@ -116,7 +118,8 @@ class Routing:
             if booked.execution.exec_id == debt.exec_id:
                 for session in sessions:
                     if session.ready and session.client_id == booked.execution.client_id:
-                        yield session, commission_report(booked)
+                        told = told_as(booked, self._settings.corrections)
+                        yield session, commission_report(told[-1])
 
     def account_news(self, debt: AccountNews, sessions: Sequence[Session], now: datetime) -> News:
         """Yield position, portfolio and account values to those who subscribed."""
@@ -126,7 +129,7 @@ class Routing:
             for session in sessions:
                 if session.positions:
                     yield session, position(record)
-                if session.account_updates:
+                if session.account_updates == record.account:
                     yield session, portfolio_value(record)
         for session in sessions:
             yield from ((session, reply) for reply in self._account_values(session, now))
@@ -134,9 +137,9 @@ class Routing:
                 yield session, reply
 
     def _account_values(self, session: Session, now: datetime) -> Iterator[Reply]:
-        account = self._settings.account
-        if session.account_updates:
-            for value in self._exchange.account_values():
+        account = session.account_updates
+        if account is not None:
+            for value in self._exchange.account_values(account):
                 yield AccountValue(value.key, value.value, value.currency, account)
             yield AccountUpdateTime(now)
         for req_id, request in session.accounts_multi.items():
@@ -169,11 +172,18 @@ class Routing:
             if not session.owns(order):
                 continue
             order_id = session.shown_order_id(order)
-            yield session, exec_details(LIVE_EXECUTION_ID, order_id, event.execution)
+            yield session, exec_details(LIVE_EXECUTION_ID, order_id, self._told(event))
             yield session, open_order(session, order)
             if not (self._settings.drop_status and order.terms.order_type == "MKT"):
                 yield from self._status(session, order)
             yield session, open_order(session, order)
+
+    def _told(self, event: Filled) -> ExecutionRecord:
+        """Return an execution as clients are told of it: a correction may be a difference."""
+        booked = self._exchange.execution(event.execution.exec_id)
+        if not event.corrects or booked is None:
+            return event.execution
+        return told_as(booked, self._settings.corrections)[-1].execution
 
     def _status(self, session: Session, order: OrderView) -> News:
         for _ in range(2 if self._settings.dup_status else 1):

@@ -29,7 +29,8 @@ class Session:
     silent: int | None = None
     """The fault that keeps its socket open and unread."""
     positions: bool = False
-    account_updates: bool = False
+    account_updates: str | None = None
+    """The account that reqAccountUpdates has subscribed to; TWS has one at a time."""
     accounts_multi: dict[int, ReqAccountUpdatesMulti] = field(default_factory=dict)
     bars: dict[int, ReqRealTimeBars] = field(default_factory=dict)
     market: Subscriptions = field(default_factory=Subscriptions)

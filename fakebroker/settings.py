@@ -121,8 +121,23 @@ class BrokerSettings(BaseModel):
     """How long a vanished client's id stays taken: error 326 until then (0b.10, section 1)."""
     push_open_orders_on_connect: bool = True
     """Send openOrder and orderStatus of the client's live orders unasked on connect (0b.23)."""
-    exec_filter_zero_means_all: bool = True
-    """reqExecutions with clientId 0: fills of all clients; False: of client 0 (section 3.6)."""
+    exec_filter_client_zero: Literal["all_clients", "only_client_zero", "no_answer"] = "all_clients"
+    """reqExecutions whose clientId is 0 or empty: fills of all clients, those of client 0 alone, or
+    neither a fill nor an end, ever (section 3.6, where all three were seen)."""
+    corrections: Literal["replacement", "delta"] = "replacement"
+    """What execDetails tells of a corrected execution, under the id with its last part raised: what
+    it is now in place of what it was, or only the difference (0b.26, section 3.5). A difference
+    has the execution's own side and the new price, its shares are negative where it became smaller,
+    and reqExecutions then lists the first version and each difference; commissions go the same
+    way [A]. The books are the same with both."""
+    pending_submit: bool = False
+    """Each new order is told as PendingSubmit when it goes to IB, before its first other status
+    (section 3.4; some gateways do)."""
+    pending_cancel: Literal["never", "in_flight", "always"] = "in_flight"
+    """Where PendingCancel is told (section 3.4). `in_flight`: it is the status of an order whose
+    cancel takes its time, in lists and with fills, and nobody is told when it begins. `always`: it
+    is told when a cancel was asked for, also where that is done at once. `never`: such an order
+    keeps the status that it had until it is Cancelled."""
     list_untransmitted: bool = False
     """Tell and list orders that wait for transmit=1 as if they were at IB (0b.16, section 3.3)."""
     drop_status: bool = False

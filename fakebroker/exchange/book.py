@@ -5,6 +5,7 @@ The book looks things up and never decides anything: changes come from `turn.py`
 the lists it gives out are those of the day.
 """
 
+from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -32,6 +33,28 @@ class BookedExecution:
     commission: Decimal
     currency: str
     realized_pnl: Decimal | None
+    earlier: tuple["BookedExecution", ...] = ()
+    """What it was before each of its corrections, the first one first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An order before and after an input; both are copies, and nobody changes them."""
+
+    before: Order
+    after: Order
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What an input of a client did, so that it can be taken back (`recall.py`)."""
+
+    time: datetime
+    execution_count: int
+    """How many executions there had been when it came."""
+    placed: tuple[int, ...]
+    """permIds of new orders."""
+    changed: tuple[Change, ...]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,6 +86,8 @@ class Book:
     """The further accounts of the login, by code."""
     halted: frozenset[str] = frozenset()
     """Market keys of what is not traded now."""
+    received: deque[Received] = field(default_factory=deque)
+    """What clients did last, the oldest first."""
 
     @classmethod
     def empty(cls, settings: BrokerSettings) -> "Book":
@@ -89,6 +114,7 @@ class Book:
             executions=dict(self.executions),
             prices=dict(self.prices),
             extra_accounts={code: row.copy() for code, row in self.extra_accounts.items()},
+            received=deque(self.received),
         )
 
     def accounts(self) -> tuple[Account, ...]:
@@ -113,7 +139,13 @@ class Book:
     def forget(self, order: Order) -> None:
         """Remove an order as if it had never come; its ids stay used."""
         del self.orders[order.perm_id]
-        self.perm_ids.pop((order.client_id, order.order_id), None)
+        key = (order.client_id, order.order_id)
+        if self.perm_ids.get(key) == order.perm_id:
+            # Where the id was given twice, it names the older order again.
+            older = [row.perm_id for row in self.orders.values() if row.key == key]
+            self.perm_ids.pop(key)
+            if older:
+                self.perm_ids[key] = older[-1]
         self.open_perm_ids = [each for each in self.open_perm_ids if each != order.perm_id]
 
     def take_perm_id(self) -> int:
@@ -136,7 +168,8 @@ class Book:
         """Return the live orders by permId."""
         found = [self.orders[perm_id] for perm_id in self.open_perm_ids]
         live = [order for order in found if order.live]
-        # No transition leads out of a stage that is done, so what is dropped never comes back.
+        # No transition leads out of a stage that is done, so what is dropped comes back only where
+        # an input is taken back, which puts it into the list again.
         self.open_perm_ids = [order.perm_id for order in live]
         return live
 

@@ -66,7 +66,9 @@ def correct(
     )
     book.executions = {
         new.exec_id if key == exec_id else key: (
-            replace(row, execution=new, commission=commission) if key == exec_id else row
+            replace(row, execution=new, commission=commission, earlier=(*row.earlier, bare(row)))
+            if key == exec_id
+            else row
         )
         for key, row in book.executions.items()
     }
@@ -101,6 +103,11 @@ def bust(book: Book, settings: BrokerSettings, exec_id: str) -> CorrectionEvents
         OrderChanged(order.view(), OrderEvent.BUSTED, reason=reason),
         position_of(book.account_of(old.account), old),
     )
+
+
+def bare(row: BookedExecution) -> BookedExecution:
+    """Return an execution without what it was before."""
+    return replace(row, earlier=())
 
 
 def known(book: Book, exec_id: str) -> BookedExecution:

@@ -23,7 +23,8 @@ from fakebroker.exchange.groups import children_of, fillable
 from fakebroker.exchange.instruments import commission_of, market_key
 from fakebroker.exchange.intake import Intake
 from fakebroker.exchange.matching import limit_threshold
-from fakebroker.exchange.orders import STATUS, ZERO, Order, OrderView, Stage
+from fakebroker.exchange.orders import STATUS, ZERO, Order, OrderEvent, OrderView, Stage
+from fakebroker.exchange.recall import NOTES_KEPT, Recording, take_back
 from fakebroker.exchange.timing import ends_with_day
 from fakebroker.exchange.turn import Turn, reference_price
 from fakebroker.market.tape import Bar
@@ -85,8 +86,12 @@ class Exchange:
         if terms.what_if:
             raise ExchangeError(f"order {order_id} is a what-if; ask what_if() instead of placing")
         turn = self._turn(now)
+        named = (order_id, terms.parent_id) if terms.parent_id else (order_id,)
+        recording = Recording(self._book, (self._book.find(client_id, each) for each in named))
         refusal = self._intake(turn).place(client_id, order_id, contract, terms)
-        return self._answer(turn, refusal, client_id, order_id)
+        events = self._answer(turn, refusal, client_id, order_id)
+        recording.end(now)
+        return events
 
     def what_if(self, contract: Contract, terms: OrderTerms) -> WhatIf | Refusal:
         """Return what an order would do to margin and what it would cost, or its error.
@@ -119,8 +124,11 @@ class Exchange:
             10148 decays to 10147 (section 3.3).
         """
         turn = self._turn(now)
+        recording = Recording(self._book, (self._book.find(client_id, order_id),))
         refusal = self._intake(turn).cancel(client_id, order_id)
-        return self._answer(turn, refusal, client_id, order_id)
+        events = self._answer(turn, refusal, client_id, order_id)
+        recording.end(now)
+        return events
 
     def cancel_by_perm(self, perm_id: int, *, now: datetime, reason: str) -> Events:
         """Cancel an order from the broker's side, at once; `reason` follows IB's words.
@@ -138,10 +146,12 @@ class Exchange:
         """Cancel every live order, of all clients and by hand (reqGlobalCancel, section 3.3)."""
         turn = self._turn(now)
         intake = self._intake(turn)
+        recording = Recording(self._book, self._book.live())
         for order in self._book.live():
             if order.live and order.stage is not Stage.CANCELLING:
                 intake.request_cancel(order)
         turn.settle()
+        recording.end(now)
         return tuple(turn.events)
 
     def manual_order(
@@ -239,6 +249,7 @@ class Exchange:
             if ends and order.expires is not None and day_of(order.expires) <= day_of(now):
                 turn.cancel(order, "the trading day is over")
         turn.settle()
+        self._book.received.clear()
         return tuple(turn.events)
 
     def advance(self, *, now: datetime) -> Events:
@@ -317,6 +328,29 @@ class Exchange:
         highest = self._book.highest_order_ids.get(client_id, 0)
         self._book.highest_order_ids[client_id] = max(highest - count, 0)
         return self.next_order_id(client_id)
+
+    def take_back(self, since: datetime, *, now: datetime) -> Events:
+        """Forget what clients sent at `since` or later, as a gateway that dies does (3.10).
+
+        An order that came is gone, one that was changed or cancelled is as it was before. What
+        has filled stays, and so does what a fill has rested on since. Order ids stay used, and no
+        permId is given twice. Restored orders act at the prices of now [A].
+
+        Raises:
+            ExchangeError: That is longer ago than the exchange remembers.
+        """
+        if since < now - NOTES_KEPT:
+            most = NOTES_KEPT.total_seconds()
+            raise ExchangeError(f"cannot take back what came at {since}: at most {most:g} s")
+        turn = self._turn(now)
+        taken = take_back(self._book, since)
+        for order in taken.lost:
+            turn.lost(order)
+        for order in taken.restored:
+            turn.changed(order, OrderEvent.RESTORED, reason="a modify or cancel was lost")
+        turn.settle()
+        self._book.received.clear()
+        return tuple(turn.events)
 
     def split_on_modify(self, perm_id: int) -> None:
         """Let the next modify of an order leave it alive beside the new one (0b.25).
@@ -442,6 +476,7 @@ class Exchange:
             self._expire(turn)
             for account in book.accounts():
                 account.new_day()
+            book.received.clear()
         if book.day is None or today > book.day:
             book.day = today
         turn.lapse((market_time or now) - INSTANT)

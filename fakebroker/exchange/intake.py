@@ -17,11 +17,12 @@ from fakebroker.exchange.admission import (
 )
 from fakebroker.exchange.book import Book
 from fakebroker.exchange.catalog import Catalog
+from fakebroker.exchange.events import OrderChanged
 from fakebroker.exchange.orders import STATUS, Order, OrderEvent, Stage, Trigger
 from fakebroker.exchange.timing import expiry_of
 from fakebroker.exchange.turn import Turn
 from fakebroker.settings import BrokerSettings
-from fakebroker.values import Contract, OrderTerms
+from fakebroker.values import Contract, OrderStatus, OrderTerms
 
 
 class Intake:
@@ -63,7 +64,12 @@ class Intake:
 
     def request_cancel(self, order: Order) -> None:
         """Cancel now, or let the cancel be in flight for as long as the settings say (0b.11)."""
+        if self._settings.pending_cancel == "always":
+            view = replace(order.view(), status=OrderStatus.PENDING_CANCEL)
+            self._turn.events.append(OrderChanged(view, OrderEvent.CANCEL_REQUESTED))
         if self._settings.cancel_after_bars and order.at_exchange:
+            if self._settings.pending_cancel == "never":
+                order.shown_stage = order.stage
             order.move(Trigger.REQUEST_CANCEL)
             order.cancel_bars_left = self._settings.cancel_after_bars
             return

@@ -52,6 +52,14 @@ class OrderEvent(StrEnum):
     """An execution was booked; the order's view says whether anything is left."""
     BUSTED = "busted"
     """An execution was taken back."""
+    PENDING = "pending"
+    """It is on its way to IB (`pending_submit`)."""
+    CANCEL_REQUESTED = "cancel requested"
+    """A cancel is on its way to IB (`pending_cancel`)."""
+    LOST = "lost"
+    """It came too late before a restart, and is as if it had never come."""
+    RESTORED = "restored"
+    """A modify or cancel came too late before a restart: it is as it was before."""
 
 
 class Stage(StrEnum):
@@ -242,6 +250,8 @@ class Order:
     bar_shares: Decimal = ZERO
     """Shares it got in the bar that is being played."""
     cancel_bars_left: int = 0
+    shown_stage: Stage | None = None
+    """What clients see while a cancel is in flight, None is that (`pending_cancel`)."""
     limit_offset: Decimal | None = None
     """Distance of a trailing limit from its stop, in US dollars."""
     expires: datetime | None = None
@@ -262,6 +272,11 @@ class Order:
     def symbol(self) -> str:
         """What it trades, by the name that tapes and prices have for it."""
         return market_key(self.contract)
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Client id and order id, which is how its client names it."""
+        return self.client_id, self.order_id
 
     @property
     def order_type(self) -> OrderType:
@@ -332,13 +347,14 @@ class Order:
     def view(self) -> OrderView:
         """Return what others may see of it."""
         average = tidy(self.value / self.filled) if self.filled else ZERO
+        in_flight = self.stage is Stage.CANCELLING
         return OrderView(
             perm_id=self.perm_id,
             order_id=self.order_id,
             client_id=self.client_id,
             contract=self.contract,
             terms=self.terms,
-            status=STATUS[self.stage],
+            status=STATUS[self.shown_stage if in_flight and self.shown_stage else self.stage],
             filled=self.filled,
             remaining=self.remaining,
             avg_fill_price=average,

@@ -58,7 +58,7 @@ from fakebroker.exchange.timing import (
 )
 from fakebroker.market.tape import Bar
 from fakebroker.settings import BrokerSettings
-from fakebroker.values import Action, OrderTerms
+from fakebroker.values import Action, OrderStatus, OrderTerms
 
 CURRENCY = "USD"
 LOCATE_TEXT = (
@@ -95,6 +95,9 @@ class Turn:
                 self._send(member, OrderEvent.ACCEPTED)
 
     def _send(self, order: Order, event: OrderEvent) -> None:
+        if self._settings.pending_submit:
+            view = replace(order.view(), status=OrderStatus.PENDING_SUBMIT, transmitted=True)
+            self.events.append(OrderChanged(view, OrderEvent.PENDING))
         parent = parent_of(self._book, order)
         if parent is None:
             what_if = self.what_if(order)
@@ -170,6 +173,11 @@ class Turn:
     ) -> None:
         """Report that an order changed."""
         self.events.append(OrderChanged(order.view(), event, code, reason))
+
+    def lost(self, order: Order) -> None:
+        """Report that an order has never come, as far as the book knows."""
+        gone = replace(order.view(), status=OrderStatus.API_CANCELLED, live=False, working=False)
+        self.events.append(OrderChanged(gone, OrderEvent.LOST, reason="it never arrived"))
 
     def cancel(self, order: Order, detail: str = "") -> None:
         """Cancel a live order; `detail` follows IB's words for it. Children go or shrink with it.

@@ -4,6 +4,7 @@ Nothing here happens by itself, so the engine stays a pure function of messages 
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Literal
 
@@ -171,6 +172,13 @@ class RollBack:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeBack:
+    """Forget what all clients sent in the last seconds, where nothing has come of it."""
+
+    seconds: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class RejectLive:
     """Reject live orders that were acknowledged."""
 
@@ -207,6 +215,7 @@ Act = (
     | Correct
     | Bust
     | RollBack
+    | TakeBack
     | RejectLive
     | Expire
 )

@@ -19,6 +19,7 @@ from fakebroker.fault_engine.acts import (
     RollBack,
     Split,
     Take,
+    TakeBack,
     Tell,
     TellSubscribers,
     Unhush,
@@ -62,9 +63,11 @@ def begin_acts(armed: Armed, memory: Memory) -> list[Act]:  # noqa: C901, PLR091
             return [_say(ErrorCode.CONNECTIVITY_LOST, who)]
         case field.ClientIdStuck():
             return []
-        case field.GatewayRestart(forget_ids=count):
+        case field.GatewayRestart(forget_ids=count, lost_seconds=lost):
             back: list[Act] = [RollBack(who, count)] if count else []
-            return [*back, Cut("rst"), Forget(), ClosePort()]
+            # Before `Forget`: legs that a lost order has sent on wait in the gateway again.
+            late: list[Act] = [TakeBack(lost)] if lost else []
+            return [*back, Cut("rst"), *late, Forget(), ClosePort()]
         case field.CompetingSession():
             words = text(ErrorCode.COMPETING_SESSION)
             return [TellSubscribers(ErrorCode.COMPETING_SESSION.value, words, who)]

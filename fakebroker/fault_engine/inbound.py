@@ -63,7 +63,7 @@ def lost_before_restart(armed: Armed, packet: Packet, now: datetime) -> bool:
     fault = armed.fault
     if not isinstance(fault, field.GatewayRestart) or not isinstance(fault.when, AtTime):
         return False
-    last_second = fault.when.at - fault.lost_seconds <= now
+    last_second = bool(fault.lost_seconds) and fault.when.at - fault.lost_seconds <= now
     return armed.state is State.ARMED and last_second and isinstance(packet.request, ORDER_REQUESTS)
 
 

@@ -116,14 +116,14 @@ class CommissionLate(Lasting):
 class GatewayRestart(Lasting):
     """Every connection is reset and the port refuses for `seconds` (section 3.10).
 
-    Orders and cancels that arrive in the last `lost_seconds` before a known time are gone, as is
-    the message at which it begins.
+    Orders, modifies and cancels that arrived in the last `lost_seconds` before it are gone as if
+    they had never come, unless a fill rests on them. So is the message at which it begins.
     """
 
     SEEN: ClassVar[str] = "next 3"
     name: Literal["gateway_restart"] = "gateway_restart"
     seconds: Window | None = timedelta(seconds=120)
-    lost_seconds: Delay = timedelta(seconds=1)
+    lost_seconds: Annotated[Delay, Field(le=timedelta(minutes=1))] = timedelta(seconds=1)
     forget_ids: Annotated[int, Field(ge=0)] = 0
     """How far nextValidId goes back for every client that was connected (section 3.1)."""
 

@@ -28,9 +28,10 @@ from fakebroker.store import tables
 Rows = Mapping[str, Mapping[str, str]]
 """The text of each entry by part and key, in the order of the rows."""
 
-NOT_KEPT: Final = ("account", "extra_accounts", "default_price", "open_perm_ids")
+NOT_KEPT: Final = ("account", "extra_accounts", "default_price", "open_perm_ids", "received")
 """Accounts have parts of their own; the price without a tape is a setting; which orders are open
-follows from the orders."""
+follows from the orders; what a restart of the gateway would lose is no longer lost once a new
+process has the books."""
 TYPES: Final = {name: hint for name, hint in get_type_hints(Book).items() if name not in NOT_KEPT}
 SCALARS: Final[Mapping[str, TypeAdapter[Any]]] = {
     name: TypeAdapter(hint) for name, hint in TYPES.items() if get_origin(hint) is not dict

@@ -373,6 +373,7 @@ def test_18_a_stop_waits_for_its_trigger_and_gtc_outlives_a_restart(
     stop = place(ib, StopOrder("SELL", 100, 96.0, tif="GTC", orderRef="stop"))
     wait_until(ib, lambda: stop.orderStatus.status == "PreSubmitted")
 
+    play_bars(broker, 1)
     broker.control.fault(field.GatewayRestart(seconds=SHORT))
     wait_until_gone(ib)
     step_past(broker, 8)
@@ -440,6 +441,7 @@ def test_20_a_gateway_restart_resets_refuses_and_forgets_the_last_second(
     broker: RunningBroker, ib: IB, connect: Connect
 ) -> None:
     kept = resting(ib, orderRef="kept", tif="GTC")
+    play_bars(broker, 1)
     restart = field.GatewayRestart(when=AtMessage(message="placeOrder"), seconds=SHORT)
     broker.control.fault(restart)
     place(ib, LimitOrder("BUY", 10, 51.0, orderRef="last second"))

@@ -15,7 +15,7 @@ from ib_insync import (
 )
 
 from tests.support.brokers import RunningBroker, tape_text, wait_until
-from tests.support.clients import Connect, Start, codes_of
+from tests.support.clients import Connect, Start, codes_of, settle
 
 EXTRA = {"account": "DU7654321", "cash": "5000"}
 
@@ -124,3 +124,21 @@ def test_a_trailing_limit_and_an_order_for_the_close_are_taken_as_they_are_sent(
     assert float(row.limit_price or 0) == 97.5
     close = send(ib, stock, Order(action="BUY", totalQuantity=1, orderType="MOC"))
     assert close.orderStatus.status == "PreSubmitted"
+
+
+def test_portfolio_news_are_those_of_the_account_that_was_subscribed(
+    start_broker: Start, connect: Connect
+) -> None:
+    broker = start_broker(accounts=[EXTRA], position_delay=0)
+    broker.control.step()
+    ib = connect(broker)
+    # With several accounts ib_insync subscribes to none by itself.
+    ib.reqAccountUpdates("DU7654321")
+    ib.reqPositions()
+    told: list[tuple[str, float]] = []
+    ib.updatePortfolioEvent += lambda item: told.append((item.account, item.position))
+    for account, shares in (("DU1234567", 10), ("DU7654321", 5)):
+        send(ib, Stock("TSLA", "SMART", "USD"), MarketOrder("BUY", shares, account=account))
+    wait_until(ib, lambda: len(ib.positions()) == 2)
+    settle(ib)
+    assert told == [("DU7654321", 5.0)]

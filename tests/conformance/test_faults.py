@@ -237,6 +237,7 @@ def test_a_gateway_restart_resets_refuses_and_loses_the_last_second(
     ib = connect(broker, 5)
     broker.control.step()
     resting(ib, orderRef="kept")
+    step_past(broker, 2)
     at = broker.control.status().now + timedelta(milliseconds=500)
     broker.control.fault(field.GatewayRestart(when=AtTime(at=at), seconds=timedelta(seconds=12)))
     lost = place(ib, LimitOrder("BUY", 10, 51.0, orderRef="lost"))
@@ -250,6 +251,93 @@ def test_a_gateway_restart_resets_refuses_and_loses_the_last_second(
     step_past(broker, 12)
     again = connect(broker, 5)
     assert [trade.order.orderRef for trade in again.openTrades()] == ["kept"]
+
+
+def test_a_restart_at_once_loses_the_last_second_and_keeps_what_has_filled(
+    broker: RunningBroker, connect: Connect
+) -> None:
+    ib = connect(broker, 5)
+    broker.control.step()
+    modified, cancelled = resting(ib, orderRef="modified"), resting(ib, orderRef="cancelled")
+    step_past(broker, 2)
+    bought(ib, orderRef="filled")
+    resting(ib, orderRef="lost")
+    modified.order.lmtPrice = 60.0
+    ib.placeOrder(modified.contract, modified.order)
+    ib.cancelOrder(cancelled.order)
+    wait_until(ib, lambda: cancelled.orderStatus.status == "Cancelled")
+
+    broker.control.fault(field.GatewayRestart(seconds=SHORT))
+    wait_until_gone(ib)
+    step_past(broker, 8)
+    again = connect(broker, 5)
+    working = {trade.order.orderRef: trade.order.lmtPrice for trade in again.openTrades()}
+    assert working == {"modified": 50.0, "cancelled": 50.0}
+    assert [position.position for position in again.positions()] == [100]
+    done = again.reqCompletedOrders(apiOnly=False)
+    assert [trade.order.orderRef for trade in done] == ["filled"]
+
+
+@pytest.mark.parametrize(("lost_seconds", "count"), [(0, 1), (1, 0)])
+def test_a_restart_loses_as_many_seconds_as_it_is_told(
+    broker: RunningBroker, connect: Connect, *, lost_seconds: int, count: int
+) -> None:
+    ib = connect(broker)
+    broker.control.step()
+    resting(ib)
+    lost = timedelta(seconds=lost_seconds)
+    broker.control.fault(field.GatewayRestart(lost_seconds=lost))
+    wait_until_gone(ib)
+    assert len(orders(broker)) == count
+
+
+@pytest.mark.parametrize(("forget_ids", "next_id"), [(0, 5), (2, 3)])
+def test_a_restart_gives_ids_again_that_it_has_forgotten(
+    broker: RunningBroker, connect: Connect, *, forget_ids: int, next_id: int
+) -> None:
+    ib = connect(broker)
+    broker.control.step()
+    for number in range(1, 5):
+        resting_order = LimitOrder("BUY", 10, 50.0, account="")
+        ib.client.placeOrder(number, Stock("TSLA", "SMART", "USD"), resting_order)
+    wait_for_broker(broker, lambda _: len(orders(broker)) == 4)
+    broker.control.fault(field.GatewayRestart(seconds=SHORT, forget_ids=forget_ids))
+    wait_until_gone(ib)
+    step_past(broker, 8)
+    again = connect(broker)
+    assert first_id(broker) == next_id
+    again.client.placeOrder(next_id, Stock("TSLA", "SMART", "USD"), LimitOrder("BUY", 7, 50.0))
+    wait_for_broker(broker, lambda _: len(orders(broker)) == 1)
+    [order] = orders(broker)
+    assert order.order_id == next_id
+    assert order.quantity == 7
+
+
+@pytest.mark.parametrize("restored", [1101, 1102])
+@pytest.mark.parametrize(("fate", "count"), [("lost", 0), ("queued", 1), ("taken", 1)])
+def test_after_lost_connectivity_an_order_and_the_data_are_as_the_code_says(
+    broker: RunningBroker, connect: Connect, *, restored: int, fate: str, count: int
+) -> None:
+    ib = connect(broker)
+    bars = ib.reqRealTimeBars(Stock("TSLA", "SMART", "USD"), 5, "TRADES", useRTH=False)
+    wait_for_broker(broker, lambda status: status.subscriptions == 1)
+    codes = codes_of(ib)
+    fault = {"restored": restored, "orders": fate, "seconds": 7}
+    broker.control.fault(wire.ConnectivityLost.model_validate(fault))
+
+    trade = place(ib, LimitOrder("BUY", 10, 50.0))
+    settle(ib)
+    assert len(orders(broker)) == (1 if fate == "taken" else 0)
+    step_past(broker, 8)
+    settle(ib)
+    assert codes == [1100, restored]
+    assert ib.isConnected()
+    assert len(orders(broker)) == count
+    assert trade.orderStatus.status == ("Submitted" if count else "PendingSubmit")
+    played = len(bars)
+    broker.control.step()
+    settle(ib)
+    assert len(bars) - played == (1 if restored == 1102 else 0)
 
 
 def test_lost_connectivity_queues_orders_and_1101_ends_subscriptions(
@@ -306,11 +394,13 @@ def test_too_many_messages_in_a_second_get_error_100_and_then_a_cut(
     ib = connect(broker)
     codes = codes_of(ib)
 
-    for _ in range(30):
+    # Exchange time stands still, so a second lasts as long as the broker is not stepped. Each
+    # excess begins a new count: 21 messages for one error, with those of the connect in the first.
+    for _ in range(21):
         ib.client.reqIds(1)
     wait_until(ib, lambda: codes)
     assert ib.isConnected()
-    for _ in range(60):
+    for _ in range(42):
         ib.client.reqIds(1)
     wait_until_gone(ib)
     assert codes == [100, 100, 100]
@@ -412,6 +502,7 @@ def test_a_restart_forgets_the_legs_that_were_not_transmitted(
     ib = connect(broker)
     broker.control.step()
     resting(ib)
+    step_past(broker, 2)
     place(ib, LimitOrder("BUY", 10, 50.0, transmit=False))
     settle(ib)
     assert len(orders(broker)) == 2

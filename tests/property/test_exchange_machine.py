@@ -23,7 +23,7 @@ from fakebroker.exchange.events import (
     OrderChanged,
 )
 from fakebroker.exchange.exchange import Exchange
-from fakebroker.exchange.orders import OrderView
+from fakebroker.exchange.orders import OrderEvent, OrderView
 from fakebroker.market.tape import Bar
 from fakebroker.settings import BrokerSettings, ExtraAccount
 from fakebroker.values import Action, Contract, OrderStatus, OrderTerms
@@ -379,6 +379,23 @@ class ExchangeMachine(RuleBasedStateMachine):
     def lose_untransmitted(self) -> None:
         lost = self.exchange.lose_untransmitted()
         assert all(self.ledger.filled(perm_id) == 0 for perm_id in lost)
+        self.perm_ids = [perm_id for perm_id in self.perm_ids if perm_id not in lost]
+
+    @rule(seconds=st.sampled_from((1, 5, 20, 60)))
+    def take_back(self, seconds: int) -> None:
+        """Lose what clients have sent last; what has filled is not among it."""
+        self.now += timedelta(seconds=5)
+        since = self.now - timedelta(seconds=seconds)
+        events = self.exchange.take_back(since, now=self.now)
+        changed = [event for event in events if isinstance(event, OrderChanged)]
+        gone = [event.order for event in changed if event.event is OrderEvent.LOST]
+        assert all(self.ledger.filled(order.perm_id) == 0 for order in gone)
+        lost = {order.perm_id for order in gone}
+        back = {it.order.perm_id for it in changed if it.event is OrderEvent.RESTORED}
+        self.ended -= lost | back
+        for event in events:
+            if not (isinstance(event, OrderChanged) and event.order.perm_id in lost):
+                self.take(event)
         self.perm_ids = [perm_id for perm_id in self.perm_ids if perm_id not in lost]
 
     @rule()

@@ -187,7 +187,10 @@ BEHAVIOURS: Final = (
     Behaviour(
         "Gateway restart: RST, port refused, the last second's orders are gone",
         (O,),
-        ("test_a_gateway_restart_resets_refuses_and_loses_the_last_second",),
+        (
+            "test_a_gateway_restart_resets_refuses_and_loses_the_last_second",
+            "test_a_restart_at_once_loses_the_last_second_and_keeps_what_has_filled",
+        ),
     ),
     Behaviour(
         "Some placements get no callback at all",
@@ -226,6 +229,7 @@ BEHAVIOURS: Final = (
         (
             "test_a_correction_has_the_same_id_with_the_last_part_raised_and_replaces",
             "test_a_corrected_execution_is_counted_twice_by_the_client_and_once_by_the_books",
+            "test_corrections_as_differences_add_up_to_the_books",
         ),
     ),
     Behaviour(

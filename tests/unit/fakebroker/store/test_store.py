@@ -112,6 +112,7 @@ def test_books_come_back_as_they_were_without_legs_that_wait(
         "orders",
         "perm_ids",
         "open_perm_ids",
+        "received",
     }
     assert [order.perm_id for order in book.live()] == [
         order.perm_id for order in old.live() if order.transmitted
