@@ -183,6 +183,10 @@ class Account:
         holding.quantity += shares
         return realized
 
+    def keep_flat(self, contract: Contract) -> None:
+        """Go on listing a contract that nothing is left of today: its zero has to be told."""
+        self._holdings.setdefault(market_key(contract), Holding(contract, traded_today=True))
+
     def new_day(self) -> None:
         """Start the day's profit and loss at zero and forget what is flat."""
         self.realized_pnl = ZERO

@@ -183,6 +183,9 @@ def replay(book: Book, settings: BrokerSettings, code: str) -> None:
         book.executions[key] = replace(row, realized_pnl=realized)
     if day is not None and book.day is not None and book.day > day:
         account.new_day()
+    # What a bust leaves nothing of is flat, and its subscribers hear so (section 3.5).
+    for holding in book.account_of(code).holdings.values():
+        account.keep_flat(holding.contract)
     if code in book.extra_accounts:
         book.extra_accounts[code] = account
     else:

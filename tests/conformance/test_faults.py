@@ -470,9 +470,13 @@ def test_a_busted_execution_is_gone_from_the_books(broker: RunningBroker, connec
     ib = connect(broker)
     broker.control.step()
     broker.control.fault(field.BustExecution())
+    told: list[float] = []
+    ib.positionEvent += lambda position: told.append(position.position)
     bought(ib)
-    settle(ib)
+    broker.control.step()
+    wait_until(ib, lambda: told)
 
+    assert told[-1] == 0
     assert broker.control.books().executions == ()
     assert connect(broker, 2).positions() == []
 

@@ -115,6 +115,13 @@ def test_a_busted_execution_was_never_there() -> None:
     assert (desk.status(2), desk.view(2).filled) == ("Filled", Decimal(0))
 
 
+def test_a_position_that_a_bust_leaves_nothing_of_is_told_as_flat() -> None:
+    desk = desk_with_a_fill()
+    desk.exchange.bust(FIRST, now=desk.tick())
+    [position] = desk.exchange.positions()
+    assert (position.quantity, position.average_cost) == (Decimal(0), Decimal(0))
+
+
 def test_a_live_order_fills_again_what_was_busted() -> None:
     desk = Desk(BrokerSettings(liquidity_per_bar=Decimal(4)))
     desk.price(100)
