@@ -129,6 +129,7 @@ class Answers:
             case requests.ReqRealTimeBars():
                 return self._subscribe_bars(request, session)
             case requests.CancelRealTimeBars(req_id=req_id):
+                session.market.idle.discard(req_id)
                 if session.bars.pop(req_id, None) is None:
                     return Answer((failure(req_id, ErrorCode.NO_SUCH_REQUEST, req_id=req_id),))
                 return Answer()
@@ -139,11 +140,8 @@ class Answers:
             case requests.CancelPositions():
                 session.positions = False
                 return Answer()
-            case requests.ReqAccountUpdates(subscribe=subscribe):
-                account = request.account or self._settings.account
-                session.account_updates = account if subscribe else None
-                page = self._account_page(account, now) if subscribe else ()
-                return Answer(tuple(page))
+            case requests.ReqAccountUpdates():
+                return Answer(tuple(self._account_updates(request, session, now)))
             case requests.ReqAccountUpdatesMulti(req_id=req_id):
                 session.accounts_multi[req_id] = request
                 return Answer(
@@ -238,11 +236,22 @@ class Answers:
         contract = self._catalog.resolve(request.contract)
         if contract is None:
             return Answer((error(request.req_id, ErrorCode.NO_SECURITY),))
-        if request.req_id in session.bars:
+        if session.market.taken(request.req_id, session.bars):
             reason = "-Duplicate ticker id"
             return Answer((error(request.req_id, ErrorCode.REQUEST_FAILED, reason=reason),))
         session.bars[request.req_id] = replace(request, contract=contract)
         return Answer()
+
+    def _account_updates(
+        self, request: requests.ReqAccountUpdates, session: Session, now: datetime
+    ) -> Iterator[Reply]:
+        """TWS tells a client of one account at a time: a second one ends the first with 2100."""
+        account, before = request.account or self._settings.account, session.account_updates
+        session.account_updates = account if request.subscribe else None
+        if request.subscribe:
+            if before not in (None, account):
+                yield error(SYSTEM_REQ_ID, ErrorCode.ACCOUNT_SUBSCRIPTION_TAKEN)
+            yield from self._account_page(account, now)
 
     def _account_page(self, account: str, now: datetime) -> Iterator[Reply]:
         """TWS's account window: values, portfolio, time, end."""

@@ -26,7 +26,7 @@ from fakebroker.fault_engine import FaultEngine
 from fakebroker.faults import Fault
 from fakebroker.faults.field import Pacing
 from fakebroker.journal import Journal
-from fakebroker.limits import over_limit
+from fakebroker.limits import other_account, over_limit
 from fakebroker.market.aggregate import bar_of_tick
 from fakebroker.market.source import Market, MarketEvent
 from fakebroker.market.tape import Bar, Halt, Tick
@@ -445,13 +445,14 @@ class Broker:
     def _serve_one(self, session: Session, request: Request) -> None:
         if isinstance(request, StartApi):
             self._start(session, request)
-        elif (full := self._over_limit(request, session)) is not None:
-            self._outbox.emit(session, full, self.now)
+        elif (refusal := self._limited(request, session)) is not None:
+            self._outbox.emit(session, refusal, self.now)
         else:
             self._reply(session, self._answers.answer(request, session, self.now))
 
-    def _over_limit(self, request: Request, session: Session) -> ErrorMessage | None:
-        return over_limit(request, session, most=self._settings.subscriptions_max)
+    def _limited(self, request: Request, session: Session) -> ErrorMessage | None:
+        full = over_limit(request, session, most=self._settings.subscriptions_max)
+        return full or other_account(request, session, self.sessions(), self._settings)
 
     def _lose_input(self, item: _HeldRequest) -> None:
         """Drop the held request and all that this session sent after it."""

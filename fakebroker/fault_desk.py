@@ -8,11 +8,11 @@ concerns.
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
-from fakebroker.answers import Answers
+from fakebroker.answers import SYSTEM_REQ_ID, Answers, error
 from fakebroker.control_messages import FaultState
 from fakebroker.exchange.errors import ExchangeError
 from fakebroker.exchange.events import ExchangeEvent, ExecutionRecord, Filled, OrderChanged
@@ -24,8 +24,17 @@ from fakebroker.faults.catalog import Fault, parameters
 from fakebroker.journal import Journal
 from fakebroker.marketdata.subscriptions import Subscriptions
 from fakebroker.outbox import AcceptConnections, Outbox, RefuseConnections, Resume, Silence
+from fakebroker.protocol.errors import ErrorCode
 from fakebroker.protocol.replies import ErrorMessage
-from fakebroker.protocol.requests import CancelOrder, PlaceOrder, Request, StartApi
+from fakebroker.protocol.requests import (
+    CancelOrder,
+    PlaceOrder,
+    ReqMktData,
+    ReqRealTimeBars,
+    ReqTickByTickData,
+    Request,
+    StartApi,
+)
 from fakebroker.session import Session
 
 Events = tuple[ExchangeEvent, ...]
@@ -38,6 +47,14 @@ BookAct = (
     | acts.Bust
     | acts.RollBack
     | acts.TakeBack
+)
+FeedAct = (
+    acts.EndSubscriptions
+    | acts.TellSubscribers
+    | acts.EndHistories
+    | acts.Deactivate
+    | acts.EndAccountUpdates
+    | acts.DelayNext
 )
 
 
@@ -139,6 +156,8 @@ class FaultDesk:
         if session.silent is not None:
             self._unread.setdefault(session.number, []).append(packet)
             return Admission(held=True)
+        # Left from a request that was refused for another reason, it would delay the wrong data.
+        session.market.delay_next = False
         incoming = self._engine.request(packet, now)
         events: list[ExchangeEvent] = []
         for act in incoming.before:
@@ -188,11 +207,17 @@ class FaultDesk:
 
     def _packet(self, session: Session, request: Request, occurrence: int) -> Packet:
         client_id = request.client_id if isinstance(request, StartApi) else session.client_id
-        live = False
-        if isinstance(request, PlaceOrder | CancelOrder) and client_id is not None:
-            order = self._exchange.order(client_id, request.order_id)
-            live = order is not None and order.live
-        return Packet(session.number, client_id, request, occurrence, live)
+        packet = Packet(session.number, client_id, request, occurrence)
+        if isinstance(request, ReqMktData | ReqRealTimeBars | ReqTickByTickData):
+            return replace(packet, contract=self._exchange.catalog.resolve(request.contract))
+        if not isinstance(request, PlaceOrder | CancelOrder) or client_id is None:
+            return packet
+        order = self._exchange.order(client_id, request.order_id)
+        if order is None:
+            return packet
+        return replace(
+            packet, live_order=order.live, perm_id=order.perm_id, placed_time=order.placed_time
+        )
 
     def _perform(self, act: Act, now: datetime) -> Work:  # noqa: C901, PLR0912 - an arm an act
         match act:
@@ -203,6 +228,8 @@ class FaultDesk:
                     self._outbox.emit(session, ErrorMessage(act.req_id, act.code, act.text), now)
             case acts.Cut(how=how):
                 for session in self._those(act.client_id, act.session):
+                    if act.last is not None and session.ready:
+                        self._outbox.emit(session, act.last, now)
                     self._outbox.cut(session, how)
             case acts.Forget():
                 for session in self._sessions.values():
@@ -229,6 +256,22 @@ class FaultDesk:
                 for session in self._listeners(client_id, None):
                     for reply in self._answers.replay(session).replies:
                         self._outbox.emit(session, reply, now)
+            case (
+                acts.EndSubscriptions()
+                | acts.TellSubscribers()
+                | acts.EndHistories()
+                | acts.Deactivate()
+                | acts.EndAccountUpdates()
+                | acts.DelayNext()
+            ):
+                self._on_feeds(act, now)
+            case _:
+                return Work(events=self._on_books(act, now))
+        return Work()
+
+    def _on_feeds(self, act: FeedAct, now: datetime) -> None:  # noqa: C901, PLR0912 - an arm an act
+        """Change what clients have subscribed to, and tell them where TWS does."""
+        match act:
             case acts.EndSubscriptions(client_id=client_id):
                 for session in self._listeners(client_id, None):
                     session.bars.clear()
@@ -237,9 +280,27 @@ class FaultDesk:
                 for session in self._listeners(act.client_id, None):
                     for req_id in (*session.bars, *session.market.quotes, *session.market.ticks):
                         self._outbox.emit(session, ErrorMessage(req_id, act.code, act.text), now)
+            case acts.EndHistories():
+                for session in self._listeners(act.client_id, act.session):
+                    for req_id in _kept(session, act):
+                        del session.market.histories[req_id]
+                        words = error(req_id, ErrorCode.LIVE_UPDATES_BROKEN)
+                        self._outbox.emit(session, words, now)
+            case acts.Deactivate():
+                for session in self._listeners(act.client_id, None):
+                    for req_id in _standing(session, act):
+                        session.market.idle.add(req_id)
+                        self._outbox.emit(session, error(req_id, ErrorCode.BUST_EVENT), now)
+            case acts.EndAccountUpdates(client_id=client_id):
+                taken = error(SYSTEM_REQ_ID, ErrorCode.ACCOUNT_SUBSCRIPTION_TAKEN)
+                for session in self._listeners(client_id, None):
+                    if session.account_updates is not None:
+                        session.account_updates = None
+                        self._outbox.emit(session, taken, now)
+            case acts.DelayNext(session=number):
+                self._sessions[number].market.delay_next = True
             case _:
-                return Work(events=self._on_books(act, now))
-        return Work()
+                assert_never(act)
 
     def _on_books(self, act: BookAct, now: datetime) -> Events:
         """Change the books as a fault wants it; what the books refuse goes to the journal."""
@@ -346,3 +407,22 @@ class FaultDesk:
             parameters=parameters(fault),
             detail=note.detail,
         )
+
+
+def _standing(session: Session, act: acts.Deactivate) -> list[int]:
+    """Return the request ids of what a bust event makes stand still."""
+    market = session.market
+    asked = {req_id: request.contract for req_id, request in session.bars.items()}
+    asked |= {req_id: request.contract for req_id, request in market.histories.items()}
+    if act.ticks:
+        asked |= {req_id: feed.request.contract for req_id, feed in market.ticks.items()}
+    return [
+        req_id
+        for req_id, contract in asked.items()
+        if act.symbol in (None, contract.symbol) and market.told(req_id)
+    ]
+
+
+def _kept(session: Session, act: acts.EndHistories) -> list[int]:
+    """Return the request ids of the histories that end."""
+    return [each for each in session.market.histories if act.req_id in (None, each)]

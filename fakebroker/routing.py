@@ -99,7 +99,7 @@ class Routing:
         """Yield a bar to those who asked for the bars of its stock."""
         for session in sessions:
             for req_id, request in session.bars.items():
-                if market_key(request.contract) == bar.symbol:
+                if market_key(request.contract) == bar.symbol and session.market.told(req_id):
                     yield session, realtime_bar(req_id, bar)
 
     def market_news(self, event: MarketEvent, sessions: Sequence[Session], now: datetime) -> News:

@@ -106,6 +106,12 @@ class BrokerSettings(BaseModel):
     """OCA type 3 reduces the rest of the group only when the bar is over, so that several of its
     members can fill within one bar (0b.27, section 3.7)."""
 
+    oca_reduction: Literal["shares", "fraction"] = "shares"
+    """What OCA types 2 and 3 take off the rest of the group when a member fills: the shares that
+    were filled, or of what each has left the same part as was filled of what the member had left,
+    so that a member that fills wholly ends the rest; parts of a share are not left. Documented
+    elsewhere as in proportion; that `shares` is what IB does is assumed [A] (section 3.7)."""
+
     quote_spread_ticks: Annotated[int, Field(ge=0, le=1000)] = 1
     """Ticks between bid and ask, which stand around the last price; an odd one is above it."""
     quote_size: Shares = Decimal(100)
@@ -138,6 +144,9 @@ class BrokerSettings(BaseModel):
     cancel takes its time, in lists and with fills, and nobody is told when it begins. `always`: it
     is told when a cancel was asked for, also where that is done at once. `never`: such an order
     keeps the status that it had until it is Cancelled."""
+    account_updates: Literal["each_client", "one_account"] = "each_client"
+    """Who can subscribe with reqAccountUpdates: each client to an account of its own, or all of
+    them to one; another account is then refused with 2101 (section 3.8)."""
     list_untransmitted: bool = False
     """Tell and list orders that wait for transmit=1 as if they were at IB (0b.16, section 3.3)."""
     drop_status: bool = False

@@ -5,10 +5,10 @@ order in which they happen; when nothing more can happen at the present prices, 
 Orders that could act at the same price act in the order of their permIds.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
-from typing import Literal
+from decimal import ROUND_DOWN, Decimal
+from typing import Literal, assert_never
 
 from fakebroker.exchange.account import Account, WhatIf
 from fakebroker.exchange.admission import CANCELLED_TEXT, REJECTED_TEXT
@@ -67,6 +67,14 @@ LOCATE_TEXT = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """So many shares of an order were filled, so many are left."""
+
+    shares: Decimal
+    remaining: Decimal
+
+
 class Turn:
     """The work of one input, at one time."""
 
@@ -76,7 +84,7 @@ class Turn:
         self._settings = settings
         self.now = now
         self._moment = Moment(now, now)
-        self._owed_reductions: list[tuple[Order, Decimal, str]] | None = None
+        self._owed_reductions: list[tuple[Order, Fill, str]] | None = None
         """What OCA type 3 takes off its members when the bar is over (`oca_overfill`)."""
 
     # Orders going out.
@@ -231,6 +239,18 @@ class Turn:
         order.move(Trigger.REDUCE)
         self.changed(order, OrderEvent.REDUCED, reason=reason)
 
+    def _reduce(self, peer: Order, fill: Fill, reason: str) -> None:
+        """Take off an OCA member what another one's fill costs it."""
+        match self._settings.oca_reduction:
+            case "shares":
+                quantity = peer.quantity - fill.shares
+            case "fraction":
+                left = peer.remaining * fill.remaining / (fill.remaining + fill.shares)
+                quantity = peer.filled + left.to_integral_value(ROUND_DOWN)
+            case _:
+                assert_never(self._settings.oca_reduction)
+        self._limit_to(peer, quantity, reason)
+
     # Fills and what follows.
 
     def fill(self, order: Order, shares: Decimal, price: Decimal) -> None:
@@ -294,9 +314,9 @@ class Turn:
             if order.terms.oca_type == OCA_CANCEL_WITH_BLOCK:
                 self.cancel(peer, f"OCA: order {order.order_id} filled")
             elif order.terms.oca_type == OCA_REDUCE_LATE and self._owed_reductions is not None:
-                self._owed_reductions.append((peer, shares, reason))
+                self._owed_reductions.append((peer, Fill(shares, order.remaining), reason))
             else:
-                self._limit_to(peer, peer.quantity - shares, reason)
+                self._reduce(peer, Fill(shares, order.remaining), reason)
         if not order.live:
             self._parent_ended(order)
 
@@ -425,9 +445,9 @@ class Turn:
     def _reduce_late(self) -> None:
         """Take off OCA members of type 3 what the others filled in the bar."""
         owed, self._owed_reductions = self._owed_reductions or [], None
-        for peer, shares, reason in owed:
+        for peer, fill, reason in owed:
             if peer.live:
-                self._limit_to(peer, peer.quantity - shares, reason)
+                self._reduce(peer, fill, reason)
 
     def _price(self, symbol: str, price: Decimal) -> None:
         self._book.prices[symbol] = price

@@ -4,13 +4,14 @@ Nothing here happens by itself, so the engine stays a pure function of messages 
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
 from fakebroker.faults.base import How
-from fakebroker.protocol.replies import Reply
+from fakebroker.protocol.replies import ErrorMessage, Reply
 from fakebroker.protocol.requests import Request
+from fakebroker.values import Contract
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,12 @@ class Packet:
     request: Request
     occurrence: int = 1
     live_order: bool = False
+    perm_id: int = 0
+    """Of the order that it names, 0 for none."""
+    placed_time: datetime | None = None
+    """When that order came."""
+    contract: Contract | None = None
+    """What it asks data of, as the catalogue has it; None for nothing that exists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +63,12 @@ class Tell:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """End one connection, those of a client id, or all."""
+    """End one connection, those of a client id, or all; `last` is said to each before."""
 
     how: How
     session: int | None = None
     client_id: int | None = None
+    last: ErrorMessage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +136,38 @@ class TellSubscribers:
     code: int
     text: str
     client_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class EndHistories:
+    """Histories that are kept up to date get 10182 and end: all, or one of a session."""
+
+    client_id: int | None = None
+    session: int | None = None
+    req_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deactivate:
+    """Bars, kept histories and with `ticks` tick-by-tick data get 10225 and stand still."""
+
+    client_id: int | None
+    symbol: str | None
+    ticks: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EndAccountUpdates:
+    """Who has subscribed to the account's updates gets 2100 and no more of them."""
+
+    client_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DelayNext:
+    """The next reqMktData of a session gets delayed data."""
+
+    session: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +250,10 @@ Act = (
     | ReplayOrders
     | EndSubscriptions
     | TellSubscribers
+    | EndHistories
+    | Deactivate
+    | EndAccountUpdates
+    | DelayNext
     | FillPart
     | Split
     | Correct

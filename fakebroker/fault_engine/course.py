@@ -8,7 +8,10 @@ from fakebroker.fault_engine.acts import (
     ClosePort,
     Correct,
     Cut,
+    Deactivate,
     Deliver,
+    EndAccountUpdates,
+    EndHistories,
     EndSubscriptions,
     Expire,
     Forget,
@@ -25,9 +28,10 @@ from fakebroker.fault_engine.acts import (
     Unhush,
 )
 from fakebroker.fault_engine.state import Armed, Memory
-from fakebroker.faults import field, wire
+from fakebroker.faults import codes, field, wire
 from fakebroker.faults.base import NOTHING
 from fakebroker.protocol.errors import ErrorCode, text
+from fakebroker.protocol.replies import SYSTEM_ID, ErrorMessage
 from fakebroker.protocol.requests import PlaceOrder
 
 DATA_LOST = 1101
@@ -35,6 +39,10 @@ FARMS = {
     "market": (ErrorCode.MARKET_FARM_BROKEN, ErrorCode.MARKET_FARM_OK, "usfarm"),
     "historical": (ErrorCode.HISTORICAL_FARM_BROKEN, ErrorCode.HISTORICAL_FARM_OK, "ushmds"),
     "secdef": (ErrorCode.SECDEF_FARM_BROKEN, ErrorCode.SECDEF_FARM_OK, "secdefil"),
+}
+INACTIVE = {
+    "market": ErrorCode.MARKET_FARM_INACTIVE,
+    "historical": ErrorCode.HISTORICAL_FARM_INACTIVE,
 }
 
 
@@ -57,8 +65,8 @@ def begin_acts(armed: Armed, memory: Memory) -> list[Act]:  # noqa: C901, PLR091
         case wire.Renumber():
             armed.orders = {key for key in memory.placed if armed.concerns(key[0])}
             return []
-        case wire.ConnectivityLost(repeats=repeats):
-            return [_say(ErrorCode.CONNECTIVITY_LOST, who)] * repeats
+        case wire.ConnectivityLost(repeats=repeats, code=number):
+            return [_say(ErrorCode(number), who)] * repeats
         case field.FillsLostInWindow():
             return [_say(ErrorCode.CONNECTIVITY_LOST, who)]
         case field.ClientIdStuck():
@@ -77,6 +85,15 @@ def begin_acts(armed: Armed, memory: Memory) -> list[Act]:  # noqa: C901, PLR091
             return [Bust(exec_id)]
         case field.RollBackIds(count=count):
             return [RollBack(who, count)]
+        case codes.LiveUpdatesBroken():
+            return [EndHistories(who)]
+        case codes.BustEvent(symbol=symbol, ticks=ticks):
+            return [Deactivate(who, symbol, ticks)]
+        case codes.AccountUpdatesTaken():
+            return [EndAccountUpdates(who)]
+        case codes.PortReset():
+            reset = ErrorCode.PORT_RESET
+            return [Cut("fin", last=ErrorMessage(SYSTEM_ID, reset.value, text(reset))), ClosePort()]
         case _:
             return []
 
@@ -87,6 +104,8 @@ def later_acts(armed: Armed) -> list[tuple[timedelta, Act]]:
     if not isinstance(fault, field.FarmFlap):
         return []
     broken, well, farm = FARMS[fault.farm]
+    if fault.mode == "inactive":
+        broken = INACTIVE[fault.farm]
     acts: list[tuple[timedelta, Act]] = []
     for flap in range(fault.flaps):
         start = NOTHING + 2 * flap * fault.seconds
@@ -107,7 +126,7 @@ def end_acts(armed: Armed) -> list[Act]:
     match fault:
         case wire.Silence():
             return [Unhush(armed.number)]
-        case wire.RefuseConnections() | field.GatewayRestart():
+        case wire.RefuseConnections() | field.GatewayRestart() | codes.PortReset():
             return [OpenPort()]
         case wire.ConnectivityLost(restored=code):
             lost: list[Act] = [EndSubscriptions(who)] if code == DATA_LOST else []

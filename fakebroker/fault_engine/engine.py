@@ -16,7 +16,7 @@ from fakebroker.fault_engine.course import begin_acts, end_acts, later_acts
 from fakebroker.fault_engine.inbound import disturb_request, lost_before_restart
 from fakebroker.fault_engine.outbound import disturb_reply
 from fakebroker.fault_engine.state import Armed, Incoming, Memory, Outgoing, State
-from fakebroker.faults import field, wire
+from fakebroker.faults import codes, field, wire
 from fakebroker.faults.base import (
     AtMessage,
     AtOrder,
@@ -26,9 +26,9 @@ from fakebroker.faults.base import (
     Now,
 )
 from fakebroker.faults.catalog import Fault
-from fakebroker.protocol.requests import PlaceOrder
+from fakebroker.protocol.requests import PlaceOrder, ReqMarketDataType
 
-PORT_FAULTS = (wire.RefuseConnections, field.GatewayRestart)
+PORT_FAULTS = (wire.RefuseConnections, field.GatewayRestart, codes.PortReset)
 
 
 class FaultError(Exception):
@@ -149,6 +149,8 @@ class FaultEngine:
         if isinstance(incoming.request, PlaceOrder) and incoming.copies:
             key = (packet.client_id or 0, incoming.request.order_id)
             self._memory.placed.setdefault(key, packet.session)
+        if isinstance(incoming.request, ReqMarketDataType) and incoming.copies:
+            self._memory.data_types[packet.session] = incoming.request.market_data_type
         return incoming
 
     def answered(self) -> None:

@@ -4,8 +4,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from fakebroker.fault_engine.acts import Cut, FillPart, Packet, Split, Tell
+from fakebroker.fault_engine.refusals import refuse_change, refuse_request
 from fakebroker.fault_engine.state import Armed, Incoming, Memory, State
-from fakebroker.faults import field, wire
+from fakebroker.faults import codes, field, wire
 from fakebroker.faults.base import AtTime
 from fakebroker.protocol import requests
 from fakebroker.protocol.errors import ErrorCode, text
@@ -18,7 +19,7 @@ STRIKES_MAX = 3
 SYSTEM_ID = -1
 
 
-def disturb_request(
+def disturb_request(  # noqa: PLR0912 - an arm a fault
     armed: Armed, packet: Packet, incoming: Incoming, memory: Memory, now: datetime
 ) -> timedelta | None:
     """Change what becomes of a request as a fault that has begun wants it.
@@ -51,6 +52,15 @@ def disturb_request(
                 armed.packets.append(packet)
         case wire.Renumber():
             incoming.request = _number_back(armed, armed.fault.offset, packet, incoming.request)
+        case (
+            codes.NoMarketData()
+            | codes.BarsPacing()
+            | codes.LiveUpdatesBroken()
+            | codes.AccountUpdatesTaken()
+        ):
+            refuse_request(armed, packet, incoming, memory, now)
+        case codes.CancelRefused() | codes.ModifyTooEarly():
+            refuse_change(armed, packet, incoming, now)
         case _ if isinstance(packet.request, requests.PlaceOrder | requests.CancelOrder):
             _act_on_order(armed, packet, incoming, memory)
         case _:

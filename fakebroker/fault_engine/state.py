@@ -42,6 +42,8 @@ class Armed:
     """Client ids that are taken, and until when."""
     sent: dict[int, tuple[datetime, int, int]] = field(default_factory=dict)
     """Of a session: since when it is counted, how many messages, how often there were too many."""
+    times: list[datetime] = field(default_factory=list)
+    """When requests came that count together."""
 
     @property
     def begun(self) -> bool:
@@ -68,6 +70,8 @@ class Memory:
     """The request that is being processed; None while things happen unasked."""
     placed: dict[OrderKey, int] = field(default_factory=dict)
     """The session that placed an order first."""
+    data_types: dict[int, int] = field(default_factory=dict)
+    """What a session asked for with reqMarketDataType."""
 
 
 @dataclass(slots=True)

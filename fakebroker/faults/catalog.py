@@ -9,7 +9,7 @@ from typing import Annotated, Final, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from fakebroker.faults import field, wire
+from fakebroker.faults import codes, field, wire
 from fakebroker.faults.base import Value, describe_when
 
 Fault = (
@@ -50,6 +50,14 @@ Fault = (
     | field.CompletedWithoutFills
     | field.HalfAlive
     | field.TimesUnknown
+    | codes.NoMarketData
+    | codes.BarsPacing
+    | codes.LiveUpdatesBroken
+    | codes.BustEvent
+    | codes.PortReset
+    | codes.AccountUpdatesTaken
+    | codes.CancelRefused
+    | codes.ModifyTooEarly
 )
 AnyFault = Annotated[Fault, Field(discriminator="name")]
 

@@ -5,9 +5,9 @@ here stands only what the gateway does.
 """
 
 from datetime import timedelta
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fakebroker.faults.base import Counted, Delay, FaultBase, How, Lasting, When, Window
 from fakebroker.faults.wire import AT_FILL, Price, Shares
@@ -129,13 +129,21 @@ class GatewayRestart(Lasting):
 
 
 class FarmFlap(FaultBase):
-    """A data farm breaks and comes back `seconds` later, so many times."""
+    """A data farm breaks or falls asleep and comes back `seconds` later, so many times."""
 
     SEEN: ClassVar[str] = "next 4"
     name: Literal["farm_flap"] = "farm_flap"
     farm: Literal["market", "historical", "secdef"] = "market"
+    mode: Literal["broken", "inactive"] = "broken"
+    """`inactive` is the notice that a farm comes back on demand; the secdef farm has none."""
     seconds: Window = timedelta(seconds=5)
     flaps: Annotated[int, Field(ge=1)] = 1
+
+    @model_validator(mode="after")
+    def _has_a_code(self) -> Self:
+        if self.farm == "secdef" and self.mode == "inactive":
+            raise ValueError("no code says that the secdef farm is inactive; use mode 'broken'")
+        return self
 
 
 class CompetingSession(Lasting):

@@ -174,17 +174,19 @@ class Renumber(Lasting):
 
 
 class ConnectivityLost(Lasting):
-    """1100 while the API socket stays up, then 1102 or 1101 and the open orders again (3.9)."""
+    """The code while the API socket stays up, then 1102 or 1101 and the open orders again (3.9)."""
 
     SEEN: ClassVar[str] = "section 0b.19"
     name: Literal["connectivity_lost"] = "connectivity_lost"
+    code: Literal[1100, 2110] = 1100
+    """2110 is the gateway's own link to its server (section 3.8)."""
     restored: Literal[1101, 1102] = 1102
     """1101 also ends the market data subscriptions."""
     orders: Literal["lost", "queued", "taken", "duplicated"] = "queued"
     """What becomes of orders and cancels that are sent meanwhile. `duplicated`: they are taken, and
     those that still live at the end exist twice, with two permIds under one order id."""
     repeats: Annotated[int, Field(ge=1)] = 1
-    """How often 1100 is said at the start."""
+    """How often the code is said at the start."""
 
 
 AT_FILL: When = AtMessage(message="execDetails")

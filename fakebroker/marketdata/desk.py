@@ -81,10 +81,12 @@ class MarketDesk:
             case requests.ReqTickByTickData():
                 return self._tick_by_tick(request, wants, now)
             case requests.CancelTickByTickData(req_id=req_id):
+                wants.idle.discard(req_id)
                 return cancelled(req_id, wants.ticks)
             case requests.ReqHistoricalData():
                 return self._history(request, wants, now)
             case requests.CancelHistoricalData(req_id=req_id):
+                wants.idle.discard(req_id)
                 if wants.histories.pop(req_id, None) is not None:
                     return ()
                 return (failure(req_id, ErrorCode.NO_HISTORICAL_QUERY, req_id=req_id),)
@@ -110,7 +112,7 @@ class MarketDesk:
         yield from self._tick_news(event, wants, now)
         if isinstance(event, Bar):
             for req_id, request in wants.histories.items():
-                if market_key(request.contract) == event.symbol:
+                if market_key(request.contract) == event.symbol and wants.told(req_id):
                     bar = history.latest_bar(self._question(request), self._record)
                     if bar is not None:
                         yield told.HistoricalDataUpdate(req_id, bar, request.format_date)
@@ -128,9 +130,9 @@ class MarketDesk:
         self, event: MarketEvent, wants: Subscriptions, now: datetime
     ) -> Iterator[Reply]:
         trades = self._record.new_trades(event)
-        for feed in wants.ticks.values():
+        for req_id, feed in wants.ticks.items():
             contract = feed.request.contract
-            if market_key(contract) != event.symbol:
+            if market_key(contract) != event.symbol or not wants.told(req_id):
                 continue
             yield from ticks.trade_ticks(feed.request, trades)
             for trade in trades:
@@ -151,12 +153,13 @@ class MarketDesk:
 
     def _market_data(self, request: requests.ReqMktData, wants: Subscriptions) -> Replies:
         req_id = request.req_id
+        delayed = wants.delay_next or wants.data_type >= DELAYED_FROM
+        wants.delay_next = False
         contract = self._catalog.resolve(request.contract)
         if contract is None:
             return (failure(req_id, ErrorCode.NO_SECURITY),)
         if req_id in wants.quotes:
             return (failure(req_id, ErrorCode.REQUEST_FAILED, reason=DUPLICATE),)
-        delayed = wants.data_type >= DELAYED_FROM
         quote = self._quote(contract)
         kind = DELAYED_FROM if delayed else LIVE_DATA
         found: list[Reply] = [
@@ -182,7 +185,7 @@ class MarketDesk:
             reason = f"-'{request.MESSAGE}' : tick type {request.tick_type!r} is none of "
             reason += ", ".join(ticks.TICK_TYPES)
             return (failure(req_id, ErrorCode.REQUEST_INVALID, reason=reason),)
-        if req_id in wants.ticks:
+        if wants.taken(req_id, wants.ticks):
             return (failure(req_id, ErrorCode.REQUEST_FAILED, reason=DUPLICATE),)
         feed = TickFeed(replace(request, contract=contract), Quote())
         wants.ticks[req_id] = feed
@@ -206,7 +209,7 @@ class MarketDesk:
         contract = self._catalog.resolve(request.contract)
         if contract is None:
             return (failure(req_id, ErrorCode.NO_SECURITY),)
-        if req_id in wants.histories:
+        if wants.taken(req_id, wants.histories):
             return (failure(req_id, ErrorCode.REQUEST_FAILED, reason=DUPLICATE),)
         request = replace(request, contract=contract)
         question = self._question(request)

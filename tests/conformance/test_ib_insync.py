@@ -8,6 +8,7 @@ from ib_insync import IB, LimitOrder, MarketOrder, Order, Stock, StopOrder, Trad
 
 from fakebroker.control_messages import Point
 from tests.support.brokers import RunningBroker, wait_for_broker, wait_until
+from tests.support.clients import refusal
 
 Connect = Callable[..., IB]
 Start = Callable[..., RunningBroker]
@@ -255,12 +256,7 @@ def test_a_client_id_in_use_gets_326_and_is_free_after_a_disconnect(
     broker: RunningBroker, connect: Connect
 ) -> None:
     first = connect(broker, 7)
-    second = IB()
-    errors: list[int] = []
-    second.errorEvent += lambda _req_id, code, *_: errors.append(code)
-    with pytest.raises((TimeoutError, ConnectionError)):
-        second.connect("127.0.0.1", broker.port, clientId=7, timeout=1)
-    assert errors == [326]
+    assert refusal(broker, 7) == [(-1, 326)]
 
     first.disconnect()
     wait_for_broker(broker, lambda status: not status.sessions)

@@ -114,7 +114,7 @@ def test_an_empty_execution_filter_without_an_answer_fails_the_connect(
     broker = start_broker(exec_filter_client_zero="no_answer")
     ib = IB()
     with pytest.raises(TimeoutError):
-        ib.connect("127.0.0.1", broker.port, clientId=1, timeout=1)
+        ib.connect("127.0.0.1", broker.port, clientId=1, timeout=3)
     assert [r for r in broker.records("received") if r["message"] == "reqExecutions"]
     assert [r for r in broker.records("sent") if r["message"] == "execDetailsEnd"] == []
     ib.disconnect()

@@ -1,13 +1,14 @@
 """What tests with a real ib_insync share: placing orders, and waiting for what comes of it."""
 
+import asyncio
 import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 
-from ib_insync import IB, LimitOrder, MarketOrder, Order, Stock, Trade
+from ib_insync import IB, Client, LimitOrder, MarketOrder, Order, Stock, Trade, util
 
 from fakebroker.control_messages import BookOrder
-from tests.support.brokers import RunningBroker, wait_until
+from tests.support.brokers import DEADLINE_SECONDS, RunningBroker, wait_until
 
 Connect = Callable[..., IB]
 Start = Callable[..., RunningBroker]
@@ -89,3 +90,21 @@ def play_bars(broker: RunningBroker, count: int) -> None:
 def sent(broker: RunningBroker, *messages: str) -> list[str]:
     """The names of the messages that were sent, of these kinds, in their order."""
     return [str(r["message"]) for r in broker.records("sent") if r["message"] in messages]
+
+
+def refusal(broker: RunningBroker, client_id: int) -> list[tuple[int, int]]:
+    """Try to connect, and return the errors that came before the broker ended the connection.
+
+    The client itself would sit out its time limit after that, so its attempt is given up.
+    """
+    late = IB()
+    errors = errors_of(late)
+    attempt = util.getLoop().create_task(
+        late.connectAsync("127.0.0.1", broker.port, clientId=client_id, timeout=DEADLINE_SECONDS)
+    )
+    with contextlib.suppress(ConnectionError):
+        wait_until(late, lambda: errors and late.client.connState == Client.DISCONNECTED)
+    attempt.cancel()
+    with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+        util.run(attempt)
+    return errors

@@ -1,9 +1,9 @@
 """COVERAGE.md: what of the specification is there, asked of the broker itself where possible.
 
 `make coverage-page` writes it, and a test compares it. Requests, order types and times in force are
-tried on a broker in memory; replies and error codes are looked for in the code that could send
-them. Only the behaviours are declared, with the tests that pin them, and a test that does not exist
-is refused. The specification is tws-protocol.md.
+tried on a broker in memory, error codes are provoked from one; replies are looked for in the code
+that could send them. Only the behaviours are declared, with the tests that pin them, and a test
+that does not exist is refused. The specification is tws-protocol.md.
 """
 
 import ast
@@ -21,11 +21,12 @@ from fakebroker.market.tape import parse_tape
 from fakebroker.outbox import Send
 from fakebroker.protocol import frame
 from fakebroker.protocol.decode_requests import DECODERS
-from fakebroker.protocol.errors import TEXTS, ErrorCode
+from fakebroker.protocol.errors import TEXTS
 from fakebroker.protocol.replies import Reply
 from fakebroker.settings import BrokerSettings
 from tests.support.behaviours import BEHAVIOURS, Mark
 from tests.support.brokers import tape_text
+from tests.support.codes import is_sent
 from tests.support.wire_fuzz import ORDER_MESSAGES, REQUESTS
 from tests.unit.fakebroker.protocol.wire import opening, spoken
 
@@ -233,35 +234,6 @@ def called_names() -> set[str]:
     return found
 
 
-def named_codes() -> set[int]:
-    """Return the error codes that are named, or given as a number where a code belongs."""
-    found: set[int] = set()
-    for tree in syntax_trees():
-        for node in ast.walk(tree):
-            match node:
-                case ast.Attribute(value=ast.Name(id="ErrorCode"), attr=name):
-                    found |= {code for code in ErrorCode if code.name == name}
-                case ast.Call(args=[ast.Constant(value=int() as code), ast.Constant(str()), *_]):
-                    found.add(code)
-                case ast.Call(args=[ast.Constant(value=int() as code), ast.JoinedStr(), *_]):
-                    found.add(code)
-                case ast.Call(args=[ast.Constant(value=int() as code), ast.Name(), *_]):
-                    found.add(code)
-                case ast.keyword(arg="code", value=ast.Constant(value=int() as code)):
-                    found.add(code)
-                case ast.AnnAssign(value=ast.Constant(value=int() as code)) if code >= 100:
-                    found.add(code)
-                case ast.Tuple(elts=elements):
-                    found |= {
-                        element.value
-                        for element in elements
-                        if isinstance(element, ast.Constant) and type(element.value) is int
-                    }
-                case _:
-                    pass
-    return found
-
-
 def reply_rows() -> Iterator[Row]:
     """Look for a place that makes each reply of sections 2.3 to 2.7."""
     makers = called_names()
@@ -287,10 +259,9 @@ def reply_classes() -> tuple[type[Reply], ...]:
 
 
 def error_rows() -> Iterator[Row]:
-    """Look for a place that sends each code of section 3.8."""
-    sent = named_codes()
+    """Provoke each code of section 3.8 from a broker in memory."""
     for code, words in TEXTS.items():
-        yield Row((str(code.value), words), DONE if code in sent else NOT)
+        yield Row((str(code.value), words), DONE if is_sent(code) else NOT)
 
 
 # Behaviours
@@ -379,8 +350,8 @@ def page() -> str:
         "",
         "## Error codes (section 3.8)",
         "",
-        "*done*: some situation or named fault sends it. The faults `notice` and `reject` send any",
-        "code with any text.",
+        "*done*: a situation or a named fault that sends it was played on a broker in memory. The",
+        "faults `notice` and `reject` send any code with any text; they do not count.",
         "",
         *table(("code", "text"), error_rows()),
         "",

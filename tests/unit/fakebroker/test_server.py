@@ -28,6 +28,8 @@ from tests.unit.fakebroker.protocol.wire import opening
 TAPE = parse_tape(tape_text(), name="day", symbol=None)
 TURNS_MAX = 1_000_000
 SOON = timedelta(seconds=0.05)
+LITTLE_BYTES = 4096
+"""A buffer of the kernel that is soon full."""
 REQ_CURRENT_TIME = frame(b"49\x001\0")
 REQ_DETAILS = frame(b"9\x008\x001\x000\0TSLA\0STK\0\x000\0\0\0SMART\0\0USD\0\0\x000\0\0\0\0")
 
@@ -81,7 +83,7 @@ class Client:
                 pass
 
 
-Connect = Callable[[], Coroutine[None, None, Client]]
+Connect = Callable[..., Coroutine[None, None, Client]]
 
 
 async def turn_until(happened: Callable[[], bool]) -> None:
@@ -100,8 +102,15 @@ async def serving(**settings: object) -> AsyncIterator[tuple[Desk, Connect]]:
     await desk.gateway.listen("127.0.0.1", 0)
     clients: list[Client] = []
 
-    async def connect() -> Client:
-        clients.append(Client(*await asyncio.open_connection("127.0.0.1", desk.gateway.port)))
+    async def connect(*, room_bytes: int | None = None) -> Client:
+        """Connect; with `room_bytes` the kernel keeps little of what is not read."""
+        endpoint = socket.socket()
+        endpoint.setblocking(False)
+        if room_bytes is not None:
+            endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room_bytes)
+        address = ("127.0.0.1", desk.gateway.port)
+        await asyncio.get_running_loop().sock_connect(endpoint, address)
+        clients.append(Client(*await asyncio.open_connection(sock=endpoint)))
         return clients[-1]
 
     try:
@@ -115,11 +124,20 @@ async def serving(**settings: object) -> AsyncIterator[tuple[Desk, Connect]]:
         await desk.gateway.close()
 
 
+def keep_little(desk: Desk) -> None:
+    """Let the kernel hold little of what the gateway sends to clients that do not read."""
+    (server,) = desk.gateway._servers
+    server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LITTLE_BYTES)
+
+
 def test_a_client_that_never_starts_is_cut_off_with_the_reason() -> None:
     async def play() -> None:
-        async with serving(handshake_deadline=SOON) as (desk, connect):
+        async with serving() as (desk, connect):
             good = await connect()
             await good.start()
+            # Only from here on, or a busy machine makes the good one too slow as well.
+            hasty = desk.broker.settings.model_copy(update={"handshake_deadline": SOON})
+            desk.broker._settings = hasty
             for hello in (b"", b"AP", b"API\0", b"API\0\0\0\0\x09v157..176"):
                 silent = await connect()
                 silent.writer.write(hello)
@@ -133,7 +151,7 @@ def test_a_client_that_never_starts_is_cut_off_with_the_reason() -> None:
 
 def test_a_start_that_waits_at_a_point_is_not_cut_off() -> None:
     async def play() -> None:
-        async with serving(handshake_deadline=timedelta(seconds=0.02)) as (desk, connect):
+        async with serving(handshake_deadline=timedelta(seconds=0.3)) as (desk, connect):
             desk.broker.break_at(
                 Point(direction="in", message="startApi", occurrence=1, moment="received")
             )
@@ -178,18 +196,19 @@ def test_a_client_that_sends_one_byte_at_a_time_is_served() -> None:
 def test_a_client_that_does_not_read_is_cut_off_and_the_others_are_served(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(guard, "UNSENT_LIMIT_BYTES", 256 * 1024)
+    monkeypatch.setattr(guard, "UNSENT_LIMIT_BYTES", LITTLE_BYTES)
 
     async def play() -> None:
         async with serving() as (desk, connect):
-            good, deaf = await connect(), await connect()
+            keep_little(desk)
+            good, deaf = await connect(), await connect(room_bytes=LITTLE_BYTES)
             await good.start(1)
             await deaf.start(2)
             deaf.writer.transport.pause_reading()  # type: ignore[attr-defined] # a real transport
             asked = 0
             while not desk.reasons():
                 asked += 1
-                deaf.writer.write(REQ_DETAILS * 50)
+                deaf.writer.write(REQ_DETAILS * 5)
                 good.writer.write(REQ_CURRENT_TIME)
                 await good.until(b"49")
             (reason,) = desk.reasons()
@@ -209,12 +228,13 @@ def test_what_is_left_for_a_client_that_does_not_read_is_dropped_after_its_farew
 
     async def play() -> None:
         async with serving() as (desk, connect):
-            deaf = await connect()
+            keep_little(desk)
+            deaf = await connect(room_bytes=LITTLE_BYTES)
             await deaf.start()
             deaf.writer.transport.pause_reading()  # type: ignore[attr-defined] # a real transport
             transport = next(iter(desk.gateway._transports.values()))
             while not transport.get_write_buffer_size():
-                deaf.writer.write(REQ_DETAILS * 50)
+                deaf.writer.write(REQ_DETAILS * 5)
                 await asyncio.sleep(0)
             deaf.writer.write(frame(b"nonsense\0"))
             await turn_until(lambda: not desk.broker.sessions())
@@ -232,7 +252,7 @@ def test_an_error_before_the_end_arrives_although_the_client_goes_on_sending() -
             await first.start(1)
             second.writer.write(opening(176))
             # More than the broker reads at once is unread when it closes.
-            second.writer.write(REQ_CURRENT_TIME * 100_000)
+            second.writer.write(REQ_CURRENT_TIME * 40_000)
             assert (await second.until(b"4"))[3] == b"326"
             assert await second.reader.read() == b""
             await turn_until(lambda: not second.writer.transport.get_write_buffer_size())

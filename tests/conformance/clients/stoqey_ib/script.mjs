@@ -19,7 +19,7 @@ const [FAR_BELOW, MARKETABLE_SELL] = [50, 90];
 const { values: given } = parseArgs({
   options: {
     port: { type: "string" },
-    deadline: { type: "string", default: "10" },
+    deadline: { type: "string", default: "45" },
     // The folder whose node_modules holds the library.
     modules: { type: "string" },
   },

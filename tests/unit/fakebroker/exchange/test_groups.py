@@ -279,3 +279,67 @@ def test_a_child_with_its_own_group_leaves_its_siblings_alone() -> None:
     desk.place(4, "SELL", 50, "STP", aux_price="95", parent_id=1)
     desk.price(105)
     assert (desk.status(3), desk.status(4)) == ("Cancelled", "PreSubmitted")
+
+
+@pytest.mark.parametrize("oca_type", [2, 3])
+@pytest.mark.parametrize(
+    ("reduction", "left"), [("shares", ["30", "50"]), ("fraction", ["15", "20"])]
+)
+def test_a_partial_fill_takes_shares_or_a_fraction_off_its_oca_group(
+    *, oca_type: int, reduction: str, left: list[str]
+) -> None:
+    desk = desk_at(100, BrokerSettings.model_validate({"oca_reduction": reduction}))
+    desk.place(1, "SELL", 40, "LMT", limit_price="105", oca_group="exits", oca_type=oca_type)
+    desk.place(2, "SELL", 60, "STP", aux_price="95", oca_group="exits", oca_type=oca_type)
+    desk.place(3, "SELL", 80, "STP", aux_price="94", oca_group="exits", oca_type=oca_type)
+    # 30 of 40: what is left of the others is their shares less 30, or a quarter of them.
+    perm_id = desk.view(1).perm_id
+    for shares in (10, 20):
+        desk.exchange.fill(perm_id, Decimal(shares), Decimal(106), now=desk.tick())
+    assert [str(desk.view(number).remaining) for number in (2, 3)] == left
+
+
+@pytest.mark.parametrize(
+    ("reduction", "status", "remaining"),
+    [("shares", "PreSubmitted", 50), ("fraction", "Cancelled", 100)],
+)
+def test_a_member_that_fills_wholly_ends_its_oca_group_where_a_fraction_is_taken(
+    *, reduction: str, status: str, remaining: int
+) -> None:
+    desk = desk_at(100, BrokerSettings.model_validate({"oca_reduction": reduction}))
+    desk.place(1, "SELL", 50, "LMT", limit_price="105", oca_group="exits", oca_type=2)
+    desk.place(2, "SELL", 100, "STP", aux_price="95", oca_group="exits", oca_type=2)
+    desk.price(106)
+    assert (desk.status(2), int(desk.view(2).remaining)) == (status, remaining)
+
+
+def test_parts_of_a_share_are_not_left_of_an_oca_member() -> None:
+    desk = desk_at(100, BrokerSettings(oca_reduction="fraction"))
+    desk.place(1, "SELL", 3, "LMT", limit_price="105", oca_group="exits", oca_type=2)
+    desk.place(2, "SELL", 10, "STP", aux_price="95", oca_group="exits", oca_type=2)
+    desk.exchange.fill(desk.view(1).perm_id, Decimal(1), Decimal(106), now=desk.tick())
+    assert desk.view(2).remaining == 6
+
+
+@pytest.mark.parametrize(("reduction", "left"), [("shares", 20), ("fraction", 33)])
+def test_what_an_oca_group_owes_at_the_end_of_a_bar_is_reckoned_as_at_once(
+    *, reduction: str, left: int
+) -> None:
+    settings = {"oca_reduction": reduction, "oca_overfill": True, "liquidity_per_bar": 30}
+    desk = desk_at(100, BrokerSettings.model_validate(settings))
+    desk.place(1, "SELL", 90, "LMT", limit_price="105", oca_group="exits", oca_type=3)
+    desk.place(2, "SELL", 50, "STP", aux_price="95", oca_group="exits", oca_type=3)
+    desk.price(106)
+    assert desk.view(2).remaining == left
+
+
+def test_a_fraction_is_taken_of_what_an_oca_member_has_left() -> None:
+    desk = desk_at(100, BrokerSettings(oca_reduction="fraction"))
+    desk.place(1, "SELL", 40, "LMT", limit_price="105", oca_group="exits", oca_type=2)
+    desk.place(2, "SELL", 80, "LMT", limit_price="106", oca_group="exits", oca_type=2)
+    for number in (2, 1):
+        perm_id = desk.view(number).perm_id
+        half = desk.view(number).remaining / 2
+        desk.exchange.fill(perm_id, half, Decimal(107), now=desk.tick())
+    # 40 of 80 leaves 20 of 40; then 10 of those 20 leaves 20 of 40.
+    assert [desk.view(number).remaining for number in (1, 2)] == [10, 20]

@@ -9,7 +9,7 @@ import pytest
 from fakebroker.faults import FaultFileError, parse_faults, wire
 from fakebroker.faults.base import AtMessage
 
-DEADLINE_SECONDS = 20
+DEADLINE_SECONDS = 60
 
 
 def test_a_file_holds_faults_in_their_order() -> None:

@@ -459,7 +459,7 @@ class Script:
         twin.errorEvent += lambda _req_id, code, *_: codes.append(code)
         try:
             # Both libraries sit out their own time limit here before they give up.
-            twin.connect(HOST, self.port, clientId=OWN, timeout=1)
+            twin.connect(HOST, self.port, clientId=OWN, timeout=3)
         except (TimeoutError, ConnectionError):
             return {"code": codes[0], "first_lives": self.ib.isConnected()}
         raise StepError("a second client connected under the same id")

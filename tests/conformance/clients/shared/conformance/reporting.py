@@ -29,7 +29,7 @@ def read_arguments() -> argparse.Namespace:
     """Return what the command line says."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True, help="Port of the broker.")
-    parser.add_argument("--deadline", type=float, default=10.0, help="Seconds to wait for a thing.")
+    parser.add_argument("--deadline", type=float, default=45.0, help="Seconds to wait for a thing.")
     parser.add_argument("--max-version", type=int, help="Highest server version to offer.")
     return parser.parse_args()
 
