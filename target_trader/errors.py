@@ -13,8 +13,20 @@ class StateLockedError(TraderError):
     """Another bot holds the state folder."""
 
 
+class StateVersionError(TraderError):
+    """The stored state has a form that this bot does not know; nothing of it was changed."""
+
+
+class StateTakenOverError(OSError):
+    """Another bot writes the same state now; nothing may be sent by this one any more."""
+
+
 class DamagedStateError(Exception):
     """One copy of the stored state cannot be believed; the text says which and why."""
+
+
+class EngineHaltedError(Exception):
+    """Nothing may be sent until a person has looked; the text says why and how to go on."""
 
 
 class NotConnectedError(Exception):

@@ -21,6 +21,7 @@ class StoreKind(StrEnum):
 
     JSON = "json"
     SQLITE = "sqlite"
+    REDIS = "redis"
 
 
 class ClockKind(StrEnum):
@@ -28,6 +29,65 @@ class ClockKind(StrEnum):
 
     MARKET = "market"
     SYSTEM = "system"
+
+
+class Policy(StrEnum):
+    """What is done about a difference to the broker that no execution explains."""
+
+    WARN_ONLY = "WARN_ONLY"
+    SYNC_TO_BROKER = "SYNC_TO_BROKER"
+    HALT_AND_ALERT = "HALT_AND_ALERT"
+
+
+class Strategy(StrEnum):
+    """Which signals are traded."""
+
+    PS60 = "ps60"
+    SMA = "sma"
+
+
+class BreakEntry(StrEnum):
+    """When a break is entered: every one at its close, or a weak one only after it has held."""
+
+    CLOSE = "close"
+    HYBRID = "hybrid"
+
+
+class Hours(StrEnum):
+    """When positions may be opened: in New York's regular session, or always."""
+
+    REGULAR = "regular"
+    ANY = "any"
+
+
+class LogFormat(StrEnum):
+    """How a line of the log is written: for a person, or one JSON object."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class Library(StrEnum):
+    """The client library that speaks to the broker."""
+
+    IB_INSYNC = "ib_insync"
+    IB_ASYNC = "ib_async"
+
+
+@dataclass(frozen=True, slots=True)
+class SmaRules:
+    """The SMA crossover: periods in candles, candles in seconds (both a multiple of a bar's 5).
+
+    A cross of the fast over the slow average on `timeframe` is a BUY when the fast average is
+    above the slow one on `trend_timeframe`, too; the other way round a SELL.
+    """
+
+    fast: int = 10
+    slow: int = 30
+    timeframe: timedelta = timedelta(minutes=1)
+    trend_timeframe: timedelta = timedelta(minutes=5)
+    stop_fraction: Decimal = Decimal("0.01")
+    shorts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +110,26 @@ class Rules:
     position_lag: timedelta = timedelta(seconds=30)
     save_every: timedelta = timedelta(seconds=10)
     stale_after: timedelta = timedelta(hours=1)
+    # A stored state that is younger than now by more than this was written by another clock.
+    future_tolerance: timedelta = timedelta(minutes=1)
+    # Bars older than this say nothing about the ones that come now: the warm-up begins again.
+    warmup_gap: timedelta = timedelta(hours=1)
+    # A whole checkpoint with a point of the equity curve, besides what every change saves.
+    checkpoint_every: timedelta = timedelta(minutes=1)
+    breaker_failures: int = 5
+    hours: Hours = Hours.REGULAR
+    scale_in: bool = False
+    policy: Policy = Policy.SYNC_TO_BROKER
+    strategies: tuple[Strategy, ...] = (Strategy.PS60,)
+    break_entry: BreakEntry = BreakEntry.CLOSE
+    # HYBRID: a strong break is entered when its momentum candle of so many bars closes beyond the
+    # level; a weak one when it has held so many bars, or has come back this close and held.
+    momentum_bars: int = 12
+    hold_bars: int = 24
+    pullback_distance: Decimal = Decimal("0.20")
+    # The most shares that entries may build up in one symbol.
+    max_shares: Decimal = Decimal(1000)
+    sma: SmaRules = SmaRules()
 
 
 class Setup(BaseModel):
@@ -142,3 +222,5 @@ class TraderOptions:
     watchlist_name: str
     clock: ClockKind = ClockKind.MARKET
     rules: Rules = Rules()
+    redis_url: str | None = None
+    library: Library = Library.IB_INSYNC

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from target_trader.names import LIVE, UNSEEN, IntentState, Leg, Side
 
-VERSION = 1
+VERSION = 2
 
 
 class Record(BaseModel):
@@ -57,6 +57,9 @@ class Position(Record):
     The quantities are a fold over the booked executions (`ledger.py`); `baseline_*` is what the
     broker already held when the position was adopted, `adjusted_shares` what the broker no
     longer holds although no execution says why. All shares are positive; `side` gives the sign.
+
+    `order_ids` names the newest order of each leg ("stop": 12). `exit_requested` is why the whole
+    position is to be closed at market, or None.
     """
 
     trade_id: str
@@ -84,6 +87,10 @@ class Position(Record):
     baseline_price: Decimal = Decimal(0)
     adjusted_shares: Decimal = Decimal(0)
     partials_taken: list[PartialRecord] = Field(default_factory=list)
+    strategy: str = "PS60"
+    order_ids: dict[str, int] = Field(default_factory=dict)
+    last_price: Decimal | None = None
+    exit_requested: str | None = None
 
     @property
     def open_shares(self) -> Decimal:
@@ -134,6 +141,7 @@ class Intent(Record):
     planned_at: datetime
     unknown_since: datetime | None = None
     attempt_key: str | None = None
+    failure_counted: bool = False
 
     @property
     def live(self) -> bool:
@@ -191,22 +199,40 @@ class BarRecord(Record):
 
 
 class BreakoutKind(StrEnum):
-    """How convincing a breakout was."""
+    """How convincing a breakout was; PULLBACK is one that came back to its level and held."""
 
     STRONG = "STRONG"
     WEAK = "WEAK"
+    PULLBACK = "PULLBACK"
+
+
+class Retest(StrEnum):
+    """How far a break is on its way back to its level: not left it, gone away, come back."""
+
+    NONE = "NONE"
+    AWAY = "AWAY"
+    BACK = "BACK"
 
 
 class Breakout(Record):
-    """One break of a level: when, at what price, how strong."""
+    """One break of a level: when, at what price, how strong, and what became of it.
+
+    `bar` and `candle_close_bar` are numbers of bars as `BreakoutMemory.bars_seen` counts them;
+    the second is None until the momentum candle has closed beyond the level. `entry_reason` is
+    None until the break has asked for an entry.
+    """
 
     side: Side
+    bar: int
     bar_time: datetime
     price: Decimal
     kind: BreakoutKind
     volume_ratio: Decimal | None
     candle_close: Decimal
+    candle_close_bar: int | None = None
     bars_held: int = 0
+    entry_reason: str | None = None
+    retest: Retest = Retest.NONE
 
 
 class BreakoutMemory(Record):
@@ -214,6 +240,7 @@ class BreakoutMemory(Record):
 
     A side is armed when a bar has closed on the near side of its level while flat. `pending` is
     a side whose entry never reached the broker: the next bar decides whether it still holds.
+    `volume_sum` is the volume of the last `volume_bars` bars, in shares.
     """
 
     bars_seen: int = 0
@@ -222,36 +249,166 @@ class BreakoutMemory(Record):
     armed_short: bool = False
     pending: Side | None = None
     breakout: Breakout | None = None
+    volume_sum: Decimal = Decimal(0)
+    volume_bars: int = 0
+
+
+class SmaMemory(Record):
+    """What the SMA crossover remembers of one symbol and one timeframe; no bar is looked back at.
+
+    `closes` are the closes of the last finished candles, newest last, no more than the slow period
+    needs; the sums are kept beside them so that a candle costs the same whatever the period.
+    `candle_*` is the candle that is being built; None before the first bar.
+    """
+
+    closes: list[Decimal] = Field(default_factory=list)
+    fast_sum: Decimal = Decimal(0)
+    slow_sum: Decimal = Decimal(0)
+    candle_start: datetime | None = None
+    candle_close: Decimal | None = None
+    last_bar: datetime | None = None
+    above: bool | None = None
+
+
+class LastSignal(Record):
+    """The last signal that a strategy has acted on, so that it is not acted on twice.
+
+    Keyed in the checkpoint by `symbol:fast:slow`, `AAPL:10:30`. It outlives the day. `pending` is
+    a side that is still to be entered for it: the position of the other side is being closed, or
+    the entry never reached the broker.
+    """
+
+    signal: str
+    bar_time: datetime
+    price: Decimal
+    pending: Side | None = None
+
+
+class CircuitBreaker(Record):
+    """Failed orders, counted over days and restarts. Only a person sets it back."""
+
+    failures: int = 0
+    tripped_at: datetime | None = None
+    last_failure: str | None = None
+
+
+class HaltKind(StrEnum):
+    """What a halt forbids: new entries, or every order."""
+
+    ENTRIES = "ENTRIES"
+    ENGINE = "ENGINE"
+
+
+class Halt(Record):
+    """Why the bot does not trade. It stays, over restarts and days, until a person lifts it."""
+
+    kind: HaltKind
+    reason: str
+    since: datetime
+
+
+class EquityPoint(Record):
+    """The account at one minute of the day, in dollars."""
+
+    time: datetime
+    equity: Decimal
+    daily_pnl: Decimal
+
+
+class OrderAudit(Record):
+    """One change of one order's state, in the order in which the bot learned of it."""
+
+    number: int
+    time: datetime
+    order_ref: str
+    order_id: int
+    perm_id: int | None
+    state: IntentState
+    quantity: Decimal
+    filled: Decimal
+    price: Decimal | None
+
+
+class WatchedRecord(Record):
+    """One line of the watchlist that the day began with."""
+
+    symbol: str
+    resistance: Decimal
+    support: Decimal
+    target1: Decimal
+    target2: Decimal
 
 
 class Session(Record):
-    """The day's counters. Money in dollars."""
+    """The day's counters. Money in dollars.
+
+    `reset_at` is when the counters were set to zero at the open; None before that.
+    `doubted_since` is when the day was taken up from a state that is known not to be the last one
+    saved: nothing is entered until the broker has been asked again; None when in no doubt.
+    `bookings` names the booked executions in the order in which the bot learned of them
+    (`history.py`).
+    """
 
     start_time: datetime
+    reset_at: datetime | None = None
+    doubted_since: datetime | None = None
+    watchlist: list[WatchedRecord] = Field(default_factory=list)
     daily_pnl: Decimal = Decimal(0)
     trades_today: int = 0
     filter_blocks: dict[str, int] = Field(default_factory=dict)
     entry_paths: dict[str, int] = Field(default_factory=dict)
+    bookings: list[str] = Field(default_factory=list)
 
 
 class Checkpoint(Record):
     """Everything, as of `saved_at`, for one exchange day.
 
     `positions` is keyed by trade id and holds the closed trades of the day as well, so that a
-    late correction of a fill finds its trade. `executions` is keyed by execId stem.
+    late correction of a fill finds its trade. `executions` is keyed by execId stem. `frozen` says
+    for a symbol why no order may be sent in it until books and broker agree. `cash` is the
+    broker's, in dollars.
     """
 
     version: int = VERSION
     day: date
     saved_at: datetime
     session: Session
-    halted: str | None = None
+    halts: list[Halt] = Field(default_factory=list)
+    circuit_breaker: CircuitBreaker = Field(default_factory=CircuitBreaker)
+    frozen: dict[str, str] = Field(default_factory=dict)
+    cash: Decimal | None = None
     positions: dict[str, Position] = Field(default_factory=dict)
     intents: list[Intent] = Field(default_factory=list)
     attempts: dict[str, int] = Field(default_factory=dict)
     executions: dict[str, BookedExecution] = Field(default_factory=dict)
     bars: dict[str, list[BarRecord]] = Field(default_factory=dict)
     breakouts: dict[str, BreakoutMemory] = Field(default_factory=dict)
+    sma: dict[str, SmaMemory] = Field(default_factory=dict)
+    last_signals: dict[str, LastSignal] = Field(default_factory=dict)
+    equity_curve: list[EquityPoint] = Field(default_factory=list)
+    order_audit: list[OrderAudit] = Field(default_factory=list)
+
+    @property
+    def halted(self) -> str | None:
+        """Why no position may be opened, all reasons in one line; None when it may."""
+        return "; ".join(halt.reason for halt in self.halts) or None
+
+    @property
+    def engine_halted(self) -> bool:
+        """No order at all may be sent."""
+        return any(halt.kind is HaltKind.ENGINE for halt in self.halts)
+
+    def halt(self, reason: str, *, now: datetime, kind: HaltKind = HaltKind.ENTRIES) -> bool:
+        """Halt for a reason; tell whether it is a new one."""
+        if any(halt.kind is kind and halt.reason == reason for halt in self.halts):
+            return False
+        self.halts.append(Halt(kind=kind, reason=reason, since=now))
+        return True
+
+    def held(self, symbol: str) -> Decimal:
+        """Return the signed shares that the books hold of a symbol, over all its trades."""
+        trades = (each for each in self.positions.values() if each.symbol == symbol)
+        return sum((each.signed_quantity for each in trades), Decimal(0))
 
     def position_of(self, symbol: str) -> Position | None:
         """Return the trade of this symbol that holds shares, or None when flat."""
@@ -280,9 +437,21 @@ class Checkpoint(Record):
         return None
 
 
-def new_checkpoint(day: date, *, now: datetime) -> Checkpoint:
-    """Return the empty checkpoint that a day begins with."""
-    return Checkpoint(day=day, saved_at=now, session=Session(start_time=now))
+def new_checkpoint(day: date, *, now: datetime, keeping: Checkpoint | None = None) -> Checkpoint:
+    """Return the checkpoint that a day begins with.
+
+    Args:
+        day: the exchange day.
+        now: the present moment.
+        keeping: an older checkpoint; what outlives a day is taken from it: halts, the circuit
+            breaker and the last signals. Only a person ends the first two.
+    """
+    fresh = Checkpoint(day=day, saved_at=now, session=Session(start_time=now))
+    if keeping is not None:
+        old = keeping.model_copy(deep=True)
+        fresh.halts, fresh.circuit_breaker = old.halts, old.circuit_breaker
+        fresh.last_signals = old.last_signals
+    return fresh
 
 
 def canonical(checkpoint: Checkpoint) -> str:

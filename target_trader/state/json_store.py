@@ -4,25 +4,30 @@ The order of a save is the whole point: write a temporary file in the same folde
 keep the previous version as the backup by a hard link, rename, fsync the folder. A crash at any
 point leaves the old version or the new one, complete, under the main name. The checksum inside
 the file is there for what renames cannot prevent: disks that lie and people that edit.
+
+The folder keeps the newest 30 days with their backups, and for ever what was found damaged
+(`*.damaged`) and what was upgraded (`*.v1.json`): those are for a person.
 """
 
-import json
+import logging
 import os
 import re
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-
-from pydantic import ValidationError
+from threading import Lock
 
 from target_trader.errors import DamagedStateError
 from target_trader.failpoints import failpoint
-from target_trader.log import LOG
-from target_trader.state.checkpoint import VERSION, Checkpoint, canonical, checksum
+from target_trader.log import tell
+from target_trader.state.checkpoint import VERSION, Checkpoint
+from target_trader.state.codec import from_text, seal
 from target_trader.state.lock import FolderLock, prepare_folder, sync_folder
-from target_trader.state.store import Loaded, Source
+from target_trader.state.store import Loaded, Source, free_name
 
 STATE_NAME = re.compile(r"trader_state_(\d{8})(\.bak)?\.json")
 TEMP_PATTERN = "trader_state_*.tmp"
+DAYS_KEPT = 30
 
 
 def main_path(folder: Path, day: date) -> Path:
@@ -35,41 +40,98 @@ def backup_path(folder: Path, day: date) -> Path:
     return folder / f"trader_state_{day:%Y%m%d}.bak.json"
 
 
+@dataclass(frozen=True, slots=True)
+class DayRead:
+    """The newest day of a folder: what it says, which files were not believed, and its version."""
+
+    loaded: Loaded
+    damaged: frozenset[Path] = frozenset()
+    believed: Path | None = None
+    version: int = VERSION
+
+
 class JsonStore:
-    """Keeps the checkpoint in `trader_state_YYYYMMDD.json`."""
+    """Keeps the checkpoint in `trader_state_YYYYMMDD.json`; safe to call from several threads."""
 
     def __init__(self, folder: Path) -> None:
         prepare_folder(folder)
         self.folder = folder
         self.lock = FolderLock(folder)
+        self.guard = Lock()
+        self.damaged: frozenset[Path] = frozenset()
+        self.day: date | None = None
         for leftover in sorted(folder.glob(TEMP_PATTERN)):
-            LOG.info("Removing %s, left over from a save that did not end", leftover.name)
+            words = f"Removing {leftover.name}, left over from a save that did not end"
+            tell("leftover_removed", words, file=leftover.name)
             leftover.unlink()
 
     def load(self) -> Loaded:
-        """Read the newest day's file, or its backup when the file cannot be believed."""
-        return read_json_state(self.folder)
+        """Read the newest day's file, or its backup when the file cannot be believed.
+
+        A file of an older version is kept under a name of its own before it is upgraded.
+
+        Raises:
+            StateVersionError: it is of a version that this bot cannot read.
+        """
+        with self.guard:
+            read = read_day(self.folder)
+            self.damaged = read.damaged
+            if read.believed is not None and read.version != VERSION:
+                kept = free_name(read.believed.with_suffix(f".v{read.version}.json"))
+                os.link(read.believed, kept)
+                sync_folder(self.folder)
+                words = f"{read.believed.name} has version {read.version} and becomes "
+                words += f"version {VERSION}; the old file is kept as {kept.name}"
+                tell("state_upgraded", words, level=logging.WARNING, kept=kept.name)
+            return read.loaded
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Replace the file of the checkpoint's day."""
-        main = main_path(self.folder, checkpoint.day)
-        temp = main.with_suffix(".tmp")
+        """Replace the file of the checkpoint's day.
+
+        Raises:
+            OSError: the disk refused; what was saved before is still there.
+        """
+        with self.guard:
+            main = main_path(self.folder, checkpoint.day)
+            temp = main.with_suffix(".tmp")
+            try:
+                self.replace(main, temp, checkpoint=checkpoint)
+            except OSError:
+                temp.unlink(missing_ok=True)
+                raise
+            if checkpoint.day != self.day:
+                forget_old_days(self.folder)
+                self.day = checkpoint.day
+
+    def replace(self, main: Path, temp: Path, *, checkpoint: Checkpoint) -> None:
+        """Write the temporary file and put it in the place of the main one."""
         with temp.open("w", encoding="utf-8") as stream:
-            stream.write(to_text(checkpoint))
+            stream.write(seal(checkpoint).text)
             stream.flush()
             failpoint("state.temp_written")
             os.fsync(stream.fileno())
         failpoint("state.temp_synced")
-        self.keep_backup(main, checkpoint.day)
+        self.keep_previous(main, checkpoint.day)
         failpoint("state.backed_up")
         temp.replace(main)
         failpoint("state.renamed")
         # Without this the rename itself may be lost in a power cut, after the order was sent.
         sync_folder(self.folder)
 
-    def keep_backup(self, main: Path, day: date) -> None:
-        """Give the present version the backup's name as well, so that main is never absent."""
+    def keep_previous(self, main: Path, day: date) -> None:
+        """Give the present version the backup's name as well, so that main is never absent.
+
+        One that could not be believed must not push out the backup that was: it gets a name for
+        a person to find.
+        """
         if not main.exists():
+            return
+        if main in self.damaged:
+            kept = free_name(main.with_suffix(".damaged"))
+            os.link(main, kept)
+            words = f"The damaged {main.name} is kept as {kept.name}"
+            tell("damaged_kept", words, level=logging.ERROR, kept=kept.name)
+            self.damaged -= {main}
             return
         link = main.with_suffix(".bak.tmp")
         link.unlink(missing_ok=True)
@@ -81,59 +143,57 @@ class JsonStore:
         self.lock.release()
 
 
-def to_text(checkpoint: Checkpoint) -> str:
-    """Write the file's text: the checkpoint and the checksum over its canonical JSON."""
-    body = canonical(checkpoint)
-    envelope = {"checksum": checksum(body), "checkpoint": json.loads(body)}
-    return json.dumps(envelope, indent=1, sort_keys=True) + "\n"
+def stored_days(folder: Path) -> list[str]:
+    """Return the days of which a folder has a state, `20251006`, oldest first."""
+    names = (path.name for path in folder.glob("trader_state_*.json"))
+    return sorted({match[1] for match in map(STATE_NAME.fullmatch, names) if match})
 
 
-def from_text(text: str, *, name: str) -> Checkpoint:
-    """Read a file's text.
+def forget_old_days(folder: Path) -> None:
+    """Remove the state files of all days but the newest 30.
 
     Raises:
-        DamagedStateError: it is no JSON, its checksum does not fit, or a field is wrong.
+        OSError: a file cannot be removed.
     """
-    try:
-        envelope = json.loads(text)
-        claimed, tree = envelope["checksum"], envelope["checkpoint"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DamagedStateError(f"{name} is not a complete state file: {error!r}") from error
-    body = json.dumps(tree, sort_keys=True, separators=(",", ":"))
-    if checksum(body) != claimed:
-        raise DamagedStateError(f"{name} does not match its own checksum")
-    try:
-        checkpoint = Checkpoint.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise DamagedStateError(f"{name}: {place}: {first['msg']}") from error
-    if checkpoint.version != VERSION:
-        raise DamagedStateError(
-            f"{name} has version {checkpoint.version}; this bot reads version {VERSION}"
-        )
-    return checkpoint
+    for text in stored_days(folder)[:-DAYS_KEPT]:
+        day = date.fromisoformat(text)
+        for path in (main_path(folder, day), backup_path(folder, day)):
+            path.unlink(missing_ok=True)
+        words = f"Removed the state of {day}: the newest {DAYS_KEPT} days are kept"
+        tell("old_state_removed", words, day=day)
 
 
 def read_json_state(folder: Path) -> Loaded:
-    """Read the newest day of a folder; main first, then the backup, never a mixture."""
-    names = sorted(path.name for path in folder.glob("trader_state_*.json"))
-    days = [match[1] for match in map(STATE_NAME.fullmatch, names) if match]
+    """Read the newest day of a folder; main first, then the backup, never a mixture.
+
+    Raises:
+        StateVersionError: it is of a version that this bot cannot read.
+    """
+    return read_day(folder).loaded
+
+
+def read_day(folder: Path) -> DayRead:
+    """Read the newest day of a folder and say which of its files cannot be believed."""
+    days = stored_days(folder)
     if not days:
-        return Loaded(None, Source.NONE)
-    day = date.fromisoformat(max(days))
+        return DayRead(Loaded(None, Source.NONE))
+    day = date.fromisoformat(days[-1])
     problems: list[str] = []
+    damaged: set[Path] = set()
     candidates = (
         (main_path(folder, day), Source.MAIN),
         (backup_path(folder, day), Source.BACKUP),
     )
     for path, source in candidates:
         try:
-            checkpoint = from_text(path.read_text(encoding="utf-8"), name=path.name)
+            envelope = from_text(path.read_text(encoding="utf-8"), name=path.name)
         except (OSError, UnicodeDecodeError) as error:
             problems.append(f"{path.name} cannot be read: {error}")
+            damaged.add(path)
         except DamagedStateError as error:
             problems.append(str(error))
+            damaged.add(path)
         else:
-            return Loaded(checkpoint, source, tuple(problems))
-    return Loaded(None, Source.NONE, tuple(problems))
+            loaded = Loaded(envelope.checkpoint, source, tuple(problems))
+            return DayRead(loaded, frozenset(damaged), path, envelope.version)
+    return DayRead(Loaded(None, Source.NONE, tuple(problems)), frozenset(damaged))

@@ -1,91 +1,148 @@
 """The state in SQLite through SQLAlchemy: one transaction per save, only changed rows written.
 
 Position, executions, counters and intents change in the same transaction, so that no crash can
-separate a fill from the position that it makes.
+separate a fill from the position that it makes. The journal is a WAL with synchronous FULL: a
+commit is one append and one fdatasync, where a rollback journal takes two files and, for the
+folder's sake, EXTRA; with NORMAL the last commits, the intents of orders that have been sent, may
+roll back in a power cut (crash-model.md section 4.10).
+
+`trader.db.bak` is a whole copy for the day on which the database cannot be believed. It is made
+within the save itself whenever an attempt, a halt or the circuit breaker has changed, and else
+once a minute: falling back on it gives no attempt back, and what else it lacks the broker tells.
 """
 
+import json
+import logging
+import os
 import sqlite3
+from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
-from pydantic import ValidationError
-from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, select, text
+from sqlalchemy import Connection, Engine, bindparam, create_engine, delete, event, insert, text
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from target_trader.errors import DamagedStateError
 from target_trader.failpoints import failpoint
-from target_trader.log import LOG
+from target_trader.log import tell
 from target_trader.state.checkpoint import VERSION, Checkpoint, checksum
+from target_trader.state.codec import checkpoint_of
 from target_trader.state.lock import FolderLock, prepare_folder, sync_folder
-from target_trader.state.store import Loaded, Source
-from target_trader.state.tables import BOT_STATE, METADATA, TABLES, Rows, key_of, to_json, to_rows
+from target_trader.state.migrations import version_of
+from target_trader.state.store import Loaded, Source, free_name
+from target_trader.state.tables import (
+    BOT_STATE,
+    KEYS,
+    METADATA,
+    TABLES,
+    Row,
+    Rows,
+    compact,
+    key_of,
+    to_rows,
+    to_tree,
+)
 
 DATABASE = "trader.db"
+BACKUP = "trader.db.bak"
+BACKUP_EVERY = timedelta(minutes=1)
 
 
 class SqliteStore:
-    """Keeps the checkpoint in `trader.db`."""
+    """Keeps the checkpoint in `trader.db`; safe to call from several threads."""
 
     def __init__(self, folder: Path) -> None:
         prepare_folder(folder)
         self.folder = folder
         self.lock = FolderLock(folder)
+        self.guard = Lock()
         self.path = folder / DATABASE
         self.engine = writing_engine(self.path)
         self.known: dict[str, Rows] | None = None
+        self.backed_up: tuple[datetime, str] | None = None
+        (folder / f"{BACKUP}.tmp").unlink(missing_ok=True)
 
     def load(self) -> Loaded:
-        """Read the database; one that cannot be believed is put aside and named."""
-        if not self.path.exists():
-            return Loaded(None, Source.NONE)
-        try:
-            with self.engine.connect() as connection:
-                checkpoint = read_checkpoint(connection)
-        except (DamagedStateError, SQLAlchemyError) as error:
-            problem = f"{DATABASE} cannot be believed: {error}"
-            self.set_aside()
-            return Loaded(None, Source.NONE, (problem,))
-        if checkpoint is None:
-            return Loaded(None, Source.NONE)
-        return Loaded(checkpoint, Source.MAIN)
+        """Read the database, or its backup when it cannot be believed; that one is put aside.
+
+        A database of an older version is copied before it is upgraded.
+
+        Raises:
+            StateVersionError: it is of a version that this bot cannot read.
+        """
+        with self.guard:
+            loaded, version = read_folder(self.folder)
+            if loaded.source is not Source.MAIN and loaded.problems and self.path.exists():
+                self.set_aside()
+            if version not in {None, VERSION}:
+                believed = DATABASE if loaded.source is Source.MAIN else BACKUP
+                kept = free_name(self.folder / f"{DATABASE}.v{version}")
+                copy_database(self.folder / believed, kept)
+                words = f"{believed} has version {version} and becomes version {VERSION}"
+                words += f"; the old one is kept as {kept.name}"
+                tell("state_upgraded", words, level=logging.WARNING, kept=kept.name)
+            return loaded
 
     def set_aside(self) -> None:
-        """Keep the damaged database for a person to look at, and make room for a new one.
-
-        There is no backup copy to fall back on: a database is written in place, so a copy would
-        be as old as the last start, and believing it would give used attempts back.
-        """
+        """Keep the damaged database for a person to look at, and make room for a new one."""
         self.engine.dispose()
-        for suffix in ("", "-wal", "-shm"):
+        kept = free_name(self.folder / f"{DATABASE}.damaged")
+        # The database last: without it the files beside it mean nothing, the reverse is a trap.
+        for suffix in ("-wal", "-shm", ""):
             source = self.folder / f"{DATABASE}{suffix}"
             if source.exists():
-                source.replace(self.folder / f"{DATABASE}{suffix}.damaged")
+                source.replace(self.folder / f"{kept.name}{suffix}")
         sync_folder(self.folder)
-        LOG.error("The damaged database is kept as %s.damaged", DATABASE)
+        words = f"The damaged database is kept as {kept.name}"
+        tell("damaged_kept", words, level=logging.ERROR, kept=kept.name)
         self.engine = writing_engine(self.path)
         self.known = None
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write what changed since the last save, in one transaction."""
-        wanted = to_rows(checkpoint)
+        """Write what changed since the last save, in one transaction.
+
+        Raises:
+            OSError: the disk refused; what was saved before is still there.
+        """
+        with self.guard:
+            wanted = to_rows(checkpoint)
+            try:
+                with self.engine.connect() as connection, connection.begin():
+                    known = self.known if self.known is not None else prepared(connection)
+                    keep_times(known[BOT_STATE.name], wanted[BOT_STATE.name])
+                    for table in TABLES:
+                        change = (known[table.name], wanted[table.name])
+                        write_changes(connection, table.name, change)
+                    failpoint("sqlite.before_commit")
+            except SQLAlchemyError as error:
+                self.known = None
+                raise OSError(f"{DATABASE} could not be written: {error}") from error
+            if self.known is None:
+                # The first commit made the file; its name is durable only with the folder.
+                sync_folder(self.folder)
+            self.known = wanted
+            failpoint("sqlite.committed")
+            self.back_up(checkpoint)
+
+    def back_up(self, checkpoint: Checkpoint) -> None:
+        """Copy the database when what must not be forgotten has changed, or a minute is over.
+
+        Raises:
+            OSError: the disk refused; the copy before is still there.
+        """
+        kept = checkpoint.model_dump(mode="json", include={"attempts", "halts", "circuit_breaker"})
+        facts = compact(kept)
+        if self.backed_up is not None:
+            at, before = self.backed_up
+            if facts == before and abs(checkpoint.saved_at - at) < BACKUP_EVERY:
+                return
         try:
-            with self.engine.connect() as connection, connection.begin():
-                known = self.known
-                if known is None:
-                    METADATA.create_all(connection)
-                    known = {table.name: stored_rows(connection, table.name) for table in TABLES}
-                for table in TABLES:
-                    write_changes(connection, table.name, (known[table.name], wanted[table.name]))
-                failpoint("sqlite.before_commit")
-        except SQLAlchemyError as error:
-            self.known = None
-            raise OSError(f"{DATABASE} could not be written: {error}") from error
-        if self.known is None:
-            # The first commit made the file; its name is durable only with the folder.
-            sync_folder(self.folder)
-        self.known = wanted
-        failpoint("sqlite.committed")
+            copy_database(self.path, self.folder / BACKUP)
+        except sqlite3.Error as error:
+            raise OSError(f"{BACKUP} could not be written: {error}") from error
+        self.backed_up = (checkpoint.saved_at, facts)
 
     def close(self) -> None:
         """Close the database and release the folder."""
@@ -98,9 +155,6 @@ def writing_engine(path: Path) -> Engine:
     engine = create_engine(f"sqlite+pysqlite:///{path}")
 
     def set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
-        # WAL, because a commit is one append and one fdatasync instead of two files and a
-        # folder. FULL, because with NORMAL the last commits may roll back in a power cut, and
-        # they are the intents of orders that have been sent.
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         # SQLAlchemy begins the transaction itself (below); pysqlite would begin it late.
@@ -114,11 +168,60 @@ def writing_engine(path: Path) -> Engine:
     return engine
 
 
-def stored_rows(connection: Connection, name: str) -> Rows:
-    """Read one table, rows by primary key."""
-    table = METADATA.tables[name]
-    rows = [dict(row) for row in connection.execute(select(table)).mappings()]
-    return {key_of(table, row): row for row in rows}
+def copy_database(source: Path, target: Path) -> None:
+    """Put a whole and durable copy of a database, with what is in its WAL, in the target's place.
+
+    Raises:
+        sqlite3.Error: SQLite cannot copy it.
+        OSError: the disk refused.
+    """
+    temp = target.with_name(f"{target.name}.tmp")
+    try:
+        temp.unlink(missing_ok=True)
+        reading, writing = sqlite3.connect(source), sqlite3.connect(temp)
+        try:
+            reading.backup(writing)
+            # One file that can be read without anything beside it.
+            writing.execute("PRAGMA journal_mode=DELETE")
+        finally:
+            writing.close()
+            reading.close()
+        descriptor = os.open(temp, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temp.replace(target)
+    except (OSError, sqlite3.Error):
+        temp.unlink(missing_ok=True)
+        raise
+    sync_folder(target.parent)
+
+
+def prepared(connection: Connection) -> dict[str, Rows]:
+    """Make the tables and return their rows; tables of an older form are made anew, empty."""
+    form = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    if form != VERSION:
+        METADATA.drop_all(connection)
+        connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
+    METADATA.create_all(connection)
+    return {
+        table.name: {key_of(table, row): row for row in stored_rows(connection, table.name)}
+        for table in TABLES
+    }
+
+
+def stored_rows(connection: Connection, name: str) -> list[Row]:
+    """Read one table, whatever columns it has."""
+    return [dict(row) for row in connection.execute(text(f"SELECT * FROM {name}")).mappings()]
+
+
+def keep_times(before: Rows, after: Rows) -> None:
+    """Leave the time at a value of `bot_state` that has not changed."""
+    for key, row in after.items():
+        old = before.get(key)
+        if old is not None and old["value"] == row["value"]:
+            after[key] = old
 
 
 def write_changes(connection: Connection, name: str, change: tuple[Rows, Rows]) -> None:
@@ -126,19 +229,80 @@ def write_changes(connection: Connection, name: str, change: tuple[Rows, Rows]) 
     table = METADATA.tables[name]
     before, after = change
     stale = [key for key, row in before.items() if after.get(key) != row]
-    for key in stale:
-        columns = zip(table.primary_key.columns, key, strict=True)
-        connection.execute(delete(table).where(*[column == value for column, value in columns]))
+    if stale:
+        # One statement for all of them: SQLAlchemy takes far longer to begin one than SQLite.
+        found = [table.c[column] == bindparam(f"old_{column}") for column in KEYS[name]]
+        names = [f"old_{column}" for column in KEYS[name]]
+        olds = [dict(zip(names, key, strict=True)) for key in stale]
+        connection.execute(delete(table).where(*found), olds)
     fresh = [dict(row) for key, row in after.items() if before.get(key) != row]
     if fresh:
         connection.execute(insert(table), fresh)
 
 
-def read_checkpoint(connection: Connection) -> Checkpoint | None:
-    """Read a checkpoint; None when no save has ever been committed.
+def read_sqlite_state(folder: Path) -> Loaded:
+    """Read the database, or its backup, without lock and without changing anything.
+
+    Raises:
+        StateVersionError: it is of a version that this bot cannot read.
+    """
+    return read_folder(folder)[0]
+
+
+def read_folder(folder: Path) -> tuple[Loaded, int | None]:
+    """Read a folder; also return the version of the copy that was believed."""
+    problems: list[str] = []
+    for name, source in ((DATABASE, Source.MAIN), (BACKUP, Source.BACKUP)):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            found = read_database(path)
+        except (DamagedStateError, DatabaseError) as error:
+            problems.append(f"{name} cannot be believed: {error}")
+            continue
+        if found is not None:
+            if source is Source.BACKUP and not problems:
+                problems.append(f"{DATABASE} is missing or empty")
+            return Loaded(found[0], source, tuple(problems)), found[1]
+    aside = sorted(path.name for path in folder.glob(f"{DATABASE}.damaged*"))
+    if aside and not problems:
+        # A bot that died between putting it aside and its first save must not start clean.
+        problems.append(f"{DATABASE} was damaged, is kept as {aside[-1]}, and has no successor")
+    return Loaded(None, Source.NONE, tuple(problems)), None
+
+
+def read_database(path: Path) -> tuple[Checkpoint, int] | None:
+    """Read one file; None when no save has ever been committed to it.
 
     Raises:
         DamagedStateError: the file is damaged, a row is missing or a field is wrong.
+        DatabaseError: SQLite cannot read it.
+        StateVersionError: it is of a version that this bot cannot read.
+    """
+    # Without a WAL file there is nothing to take in, and `immutable` keeps SQLite from making one.
+    mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
+
+    def connect() -> sqlite3.Connection:
+        uri = f"{path.absolute().as_uri()}?{mode}"
+        return sqlite3.connect(uri, uri=True, isolation_level=None)
+
+    engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            # One transaction: the tables must be those of one moment.
+            connection.exec_driver_sql("BEGIN")
+            return read_checkpoint(connection, name=path.name)
+    finally:
+        engine.dispose()
+
+
+def read_checkpoint(connection: Connection, *, name: str) -> tuple[Checkpoint, int] | None:
+    """Read the checkpoint and its stored version in a transaction that has begun.
+
+    Raises:
+        DamagedStateError: the file is damaged, a row is missing or a field is wrong.
+        StateVersionError: it is of a version that this bot cannot read.
     """
     verdict = connection.execute(text("PRAGMA quick_check")).scalar_one()
     if verdict != "ok":
@@ -146,40 +310,20 @@ def read_checkpoint(connection: Connection) -> Checkpoint | None:
     names = set(connection.execute(text("SELECT name FROM sqlite_master")).scalars())
     if BOT_STATE.name not in names:
         return None
-    rows: dict[str, list[Any]] = {
-        table.name: list(stored_rows(connection, table.name).values()) for table in TABLES
+    rows: dict[str, list[Row]] = {
+        table.name: stored_rows(connection, table.name) if table.name in names else []
+        for table in TABLES
     }
     try:
-        body, claimed = to_json(rows)
-        if checksum(body) != claimed:
-            raise DamagedStateError("the rows do not match their checksum")
-        checkpoint = Checkpoint.model_validate_json(body)
-    except (ValueError, KeyError, ValidationError) as error:
-        raise DamagedStateError(f"a row is missing or wrong: {error}") from error
-    if checkpoint.version != VERSION:
-        raise DamagedStateError(f"version {checkpoint.version}; this bot reads version {VERSION}")
-    return checkpoint
+        version = version_of(version_row(rows[BOT_STATE.name]), name=name)
+        tree, claimed = to_tree(rows)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedStateError(f"a row is missing or wrong: {error!r}") from error
+    if checksum(compact(tree)) != claimed:
+        raise DamagedStateError("the rows do not match their checksum")
+    return checkpoint_of(tree, name=name), version
 
 
-def read_sqlite_state(folder: Path) -> Loaded:
-    """Read the database without lock and without changing it."""
-    path = folder / DATABASE
-    if not path.exists():
-        return Loaded(None, Source.NONE)
-    # Without a WAL file there is nothing to take in, and `immutable` keeps SQLite from making one.
-    mode = "mode=ro" if path.with_name(f"{DATABASE}-wal").exists() else "mode=ro&immutable=1"
-
-    def connect() -> sqlite3.Connection:
-        return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)
-
-    engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=NullPool)
-    try:
-        with engine.connect() as connection:
-            checkpoint = read_checkpoint(connection)
-    except (DamagedStateError, DatabaseError) as error:
-        return Loaded(None, Source.NONE, (f"{DATABASE} cannot be believed: {error}",))
-    finally:
-        engine.dispose()
-    if checkpoint is None:
-        return Loaded(None, Source.NONE)
-    return Loaded(checkpoint, Source.MAIN)
+def version_row(rows: list[Row]) -> dict[str, Any]:
+    """Return the one field of a checkpoint that decides how the others are read."""
+    return {row["key"]: json.loads(row["value"]) for row in rows if row["key"] == "version"}

@@ -2,18 +2,24 @@
 
 `save` returns only when the checkpoint would survive a power cut, or raises; a caller may then
 send the orders that it explains. `load` never invents a state: what it could not believe is in
-`problems`, in words.
+`problems`, in words. Every store may be called from several threads: a save is whole, the last one
+wins, and a reader outside sees one whole checkpoint or another.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
 
 from target_trader.state.checkpoint import Checkpoint
 
 
 class Source(StrEnum):
-    """Which copy of the state was believed."""
+    """Which copy of the state was believed.
+
+    BACKUP is any state that is older than what was saved last, however it came about: attempts
+    may have been made since, so it must never give attempts back by itself.
+    """
 
     MAIN = "main"
     BACKUP = "backup"
@@ -42,14 +48,30 @@ class StateStore(Protocol):
     """Keeps one checkpoint; one writer at a time."""
 
     def load(self) -> Loaded:
-        """Read the newest checkpoint that can be believed."""
+        """Read the newest checkpoint that can be believed.
+
+        Raises:
+            StateVersionError: the state is of a version that this bot cannot read.
+            TraderError: the place of the state cannot be reached; says what to do.
+        """
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Make a checkpoint durable before returning.
 
         Raises:
-            OSError: the disk refused; nothing may be sent on the strength of this checkpoint.
+            OSError: the disk or the server refused; nothing may be sent on the strength of this
+                checkpoint.
+            StateTakenOverError: another bot writes this state now.
         """
 
     def close(self) -> None:
         """Release the folder."""
+
+
+def free_name(path: Path) -> Path:
+    """Return a path that nothing has yet: the given one, or the first of `path.2`, `path.3` ..."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}.{number}")
+    return free
