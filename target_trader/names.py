@@ -11,10 +11,12 @@ from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 
-STRATEGY = "PS60"
+PS60 = "PS60"
+SMA = "SMA"
 CENT = Decimal("0.01")
 REF_PATTERN = re.compile(
-    r"(?P<trade>PS60\|(?P<symbol>[^|]+)\|(?P<side>[LS])\|(?P<day>\d{8})\|(?P<attempt>A?\d+))"
+    r"(?P<trade>(?P<strategy>PS60|SMA)\|(?P<symbol>[^|]+)\|(?P<side>[LS])\|(?P<day>\d{8})"
+    r"\|(?P<attempt>A?\d+))"
     r"\|(?P<leg>entry|stop|partial|target|exit)(?P<ordinal>\d*)"
 )
 
@@ -79,7 +81,7 @@ UNSEEN = frozenset({IntentState.PLANNED, IntentState.SENT, IntentState.UNKNOWN})
 
 @dataclass(frozen=True, slots=True)
 class RefParts:
-    """An orderRef of ours, taken apart."""
+    """An orderRef of ours, taken apart; `attempt` is None for an adopted position."""
 
     trade_id: str
     symbol: str
@@ -88,16 +90,17 @@ class RefParts:
     attempt: int | None
     leg: Leg
     ordinal: int
+    strategy: str = PS60
 
 
-def trade_id(symbol: str, side: Side, *, day: date, attempt: int) -> str:
-    """Name a trade after the signal that asks for it."""
-    return f"{STRATEGY}|{symbol}|{side.value[0]}|{day:%Y%m%d}|{attempt}"
+def trade_id(symbol: str, side: Side, *, day: date, attempt: int, strategy: str = PS60) -> str:
+    """Name a trade after the signal that asks for it: `SMA|AAPL|L|20251006|1`."""
+    return f"{strategy}|{symbol}|{side.value[0]}|{day:%Y%m%d}|{attempt}"
 
 
-def adopted_id(symbol: str, side: Side, *, day: date, number: int) -> str:
+def adopted_id(symbol: str, side: Side, *, day: date, number: int, strategy: str = PS60) -> str:
     """Name a position that the broker holds and no signal of ours explains."""
-    return f"{STRATEGY}|{symbol}|{side.value[0]}|{day:%Y%m%d}|A{number}"
+    return f"{strategy}|{symbol}|{side.value[0]}|{day:%Y%m%d}|A{number}"
 
 
 def order_ref(trade: str, leg: Leg, *, ordinal: int = 1) -> str:
@@ -119,12 +122,17 @@ def parse_ref(text: str) -> RefParts | None:
         attempt=None if attempt.startswith("A") else int(attempt),
         leg=Leg(match["leg"]),
         ordinal=int(match["ordinal"] or 1),
+        strategy=match["strategy"],
     )
 
 
-def attempt_key(symbol: str, side: Side, pivot: Decimal) -> str:
-    """Name the budget that an attempt is taken from: `TSLA|LONG|444.77`."""
-    return f"{symbol}|{side}|{pivot}"
+def attempt_key(symbol: str, side: Side, pivot: Decimal | None) -> str:
+    """Name the budget that an attempt is taken from: `TSLA|LONG|444.77`.
+
+    A trade of the SMA crossover has no pivot and counts under `SMA:TSLA|LONG`, which begins with
+    no symbol, so that it is never taken for an attempt at a level.
+    """
+    return f"{SMA}:{symbol}|{side}" if pivot is None else f"{symbol}|{side}|{pivot}"
 
 
 def exec_stem(exec_id: str) -> str:

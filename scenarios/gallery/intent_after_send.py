@@ -8,7 +8,7 @@ the broker has, and at the next bar it may buy again. (O01 in the catalogue of r
 from target_trader.__main__ import main
 from target_trader.orders import OrderDesk
 from target_trader.settings import Setup
-from target_trader.strategy.breakout import Signal
+from target_trader.strategy.signal import Signal
 
 
 class SendsFirst(OrderDesk):

@@ -20,13 +20,16 @@ from target_trader.state.checkpoint import Intent, Position
 
 @dataclass(frozen=True, slots=True)
 class ExitOrder:
-    """An exit as it should stand: `quantity` is what is still to be closed by it, in shares."""
+    """An exit as it should stand: `quantity` is what is still to be closed by it, in shares.
+
+    `price` is None for an order at market.
+    """
 
     leg: Leg
     action: str
     order_type: str
     quantity: Decimal
-    price: Decimal
+    price: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,8 @@ def desired_exits(position: Position | None, rules: Rules) -> tuple[ExitOrder, .
 
     A stop over everything that is open, at the initial stop and from the filled partial on at
     the average entry price (breakeven); the rest of the partial while it is not taken; the
-    first target for the runner after it is.
+    first target for the runner after it is. A position whose end is asked for has an order at
+    market over everything in place of the profit exits; its stop stays until that has filled.
     """
     if position is None or position.open_shares <= 0:
         return ()
@@ -87,6 +91,9 @@ def desired_exits(position: Position | None, rules: Rules) -> tuple[ExitOrder, .
     done = partial_done(position, rules)
     stop_price = to_tick(position.entry_price) if done else position.initial_stop
     exits = [ExitOrder(Leg.STOP, action, "STP", held, stop_price)]
+    if position.exit_requested is not None:
+        exits.append(ExitOrder(Leg.EXIT, action, "MKT", held, None))
+        return tuple(exits)
     left = min(partial_shares(position, rules) - taken_shares(position), held)
     if left > 0 and position.partial_price is not None:
         exits.append(ExitOrder(Leg.PARTIAL, action, "LMT", left, position.partial_price))
@@ -103,7 +110,8 @@ def plan_exit_actions(
     A leg whose order is unconfirmed is left alone: a second one could be a duplicate, a change
     could overtake the first. While the entry works its children protect what has filled, so
     nothing is shrunk or added but a stop that is missing. Once a stop has started to fill, the
-    broker is closing the trade, and only a gap in the protection is mended.
+    broker is closing the trade, and only a gap in the protection is mended. An exit at market waits
+    for a live stop that fills, too, and is sent again when it has ended with shares still held.
 
     Args:
         desired: the exits that should stand.
@@ -111,7 +119,8 @@ def plan_exit_actions(
         client_id: ours; another client's orders cannot be changed (tws-protocol.md section 3.3).
     """
     entry_works = any(each.leg is Leg.ENTRY and each.live for each in intents)
-    stopping = any(each.leg is Leg.STOP and each.filled > 0 for each in intents)
+    stops = [each for each in intents if each.leg is Leg.STOP and each.filled > 0]
+    stopping = bool(stops)
     actions: list[Action] = []
     wanted = {order.leg: order for order in desired}
     for leg in (Leg.STOP, Leg.PARTIAL, Leg.TARGET, Leg.EXIT):
@@ -127,7 +136,14 @@ def plan_exit_actions(
         if any(each.unseen for each in live):
             continue
         if not live:
-            if leg is Leg.STOP or (may_place(of_leg) and not entry_works and not stopping):
+            match leg:
+                case Leg.STOP:
+                    due = True
+                case Leg.EXIT:
+                    due = not entry_works and not any(each.live for each in stops)
+                case _:
+                    due = may_place(of_leg) and not entry_works and not stopping
+            if due:
                 actions.append(Place(order, ordinal=next_ordinal(of_leg)))
             continue
         keep = live[0]

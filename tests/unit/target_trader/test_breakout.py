@@ -1,23 +1,14 @@
 """The PS60 breakout with the desk's own numbers: TSLA, resistance 444.77, bar at 445.25."""
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
-import pytest
-
 from target_trader.clock import NEW_YORK
-from target_trader.names import Leg, Side
-from target_trader.risk import check_entry, is_flat
+from target_trader.names import Side
 from target_trader.settings import Rules, Setup
-from target_trader.state.checkpoint import (
-    BarRecord,
-    BreakoutKind,
-    BreakoutMemory,
-    Checkpoint,
-    Intent,
-    new_checkpoint,
-)
-from target_trader.strategy.breakout import Signal, mean_volume, step
+from target_trader.state.checkpoint import BarRecord, BreakoutKind, BreakoutMemory
+from target_trader.strategy.breakout import step
+from target_trader.strategy.signal import Signal
 
 OPENING = datetime(2025, 10, 6, 10, 0, tzinfo=NEW_YORK)
 RULES = Rules()
@@ -152,98 +143,18 @@ def test_a_break_is_remembered_while_it_holds_and_forgotten_when_it_fails() -> N
     assert memory.breakout is None
 
 
-def test_the_mean_volume_is_over_the_last_bars_only() -> None:
-    bars = [bar(number, "444", volume) for number, volume in enumerate([9000, 100, 300])]
-    assert mean_volume(bars, window=2) == 200
-    assert mean_volume([], window=2) == 0
-
-
-SIGNAL = Signal(
-    symbol="TSLA",
-    side=Side.LONG,
-    pivot=Decimal("444.77"),
-    price=Decimal("445.25"),
-    bar_time=OPENING,
-    kind=BreakoutKind.WEAK,
-    reason="WEAK break",
-)
-WARM = BreakoutMemory(bars_seen=20)
-
-
-def checkpoint() -> Checkpoint:
-    """Return a fresh day."""
-    return new_checkpoint(date(2025, 10, 6), now=OPENING)
-
-
-def name_of_block(day: Checkpoint, memory: BreakoutMemory = WARM) -> str | None:
-    """Return what blocks the signal."""
-    block = check_entry(day, SIGNAL, memory=memory, rules=RULES)
-    return None if block is None else block.name
-
-
-def test_a_warm_flat_day_lets_the_first_and_the_second_attempt_in() -> None:
-    day = checkpoint()
-    assert name_of_block(day) is None
-    day.attempts["TSLA|LONG|444.77"] = 1
-    assert name_of_block(day) is None
-
-
-def test_the_third_attempt_is_blocked_in_the_words_of_the_desk() -> None:
-    day = checkpoint()
-    day.attempts["TSLA|LONG|444.77"] = 2
-    block = check_entry(day, SIGNAL, memory=WARM, rules=RULES)
-    assert block is not None
-    assert block.name == "max_attempts"
-    assert block.words == "Entry blocked: TSLA LONG has used 2 of 2 attempts at 444.77"
-
-
-def test_attempts_of_the_other_side_and_of_another_level_do_not_count() -> None:
-    day = checkpoint()
-    day.attempts = {"TSLA|SHORT|432.50": 2, "TSLA|LONG|450.00": 2, "NVDA|LONG|444.77": 2}
-    assert name_of_block(day) is None
-
-
-def test_nineteen_bars_are_too_few() -> None:
-    assert name_of_block(checkpoint(), BreakoutMemory(bars_seen=19)) == "warmup"
-
-
-@pytest.mark.parametrize(
-    ("pnl", "blocked"), [("-999.99", None), ("-1000.00", "daily_loss"), ("-1200", "daily_loss")]
-)
-def test_the_daily_loss_blocks_from_a_thousand_dollars(pnl: str, blocked: str | None) -> None:
-    day = checkpoint()
-    day.session.daily_pnl = Decimal(pnl)
-    assert name_of_block(day) == blocked
-
-
-def test_the_twenty_first_trade_is_blocked() -> None:
-    day = checkpoint()
-    day.session.trades_today = 20
-    assert name_of_block(day) == "daily_trades"
-
-
-def test_a_halt_blocks_every_entry() -> None:
-    day = checkpoint()
-    day.halted = "attempts unknown"
-    assert name_of_block(day) == "halted"
-
-
-def test_an_entry_that_may_have_been_sent_blocks_the_next_one() -> None:
-    day = checkpoint()
-    day.intents.append(
-        Intent(
-            order_ref="PS60|TSLA|L|20251006|1|entry",
-            trade_id="PS60|TSLA|L|20251006|1",
-            leg=Leg.ENTRY,
-            symbol="TSLA",
-            side=Side.LONG,
-            action="BUY",
-            order_type="MKT",
-            quantity=Decimal(100),
-            order_id=7,
-            planned_at=OPENING,
-        )
-    )
-    assert not is_flat(day, "TSLA")
-    assert is_flat(day, "NVDA")
-    assert name_of_block(day) == "position"
+def test_a_break_remembers_bar_price_strength_and_why_it_was_entered() -> None:
+    memory = BreakoutMemory()
+    play(memory, ["444.50", "444.60", "445.25"])
+    assert memory.breakout is not None
+    assert memory.breakout.model_dump(exclude={"bar_time", "retest"}) == {
+        "side": Side.LONG,
+        "bar": 3,
+        "price": Decimal("445.25"),
+        "kind": BreakoutKind.WEAK,
+        "volume_ratio": Decimal("1.00"),
+        "candle_close": Decimal("445.25"),
+        "candle_close_bar": 3,
+        "bars_held": 0,
+        "entry_reason": "WEAK break of resistance 444.77 at 445.25",
+    }

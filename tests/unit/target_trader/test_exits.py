@@ -214,3 +214,65 @@ def test_an_order_of_another_client_id_protects_but_is_never_touched() -> None:
     foreign = intent(Leg.STOP, 100, "440.00", client_id=7)
     assert plan(position(), FILLED_ENTRY, foreign, intent(Leg.PARTIAL, 50, "447.13")) == ()
     assert plan(None, foreign) == ()
+
+
+def leaving(shares: int = 100, closed: int = 0) -> Position:
+    """Return a position whose end at market is asked for."""
+    held = position(shares, closed)
+    held.exit_requested = "SMA 10 crossed below 30"
+    return held
+
+
+def at_market(quantity: int = 100) -> ExitOrder:
+    """Return the desired exit at market."""
+    return ExitOrder(Leg.EXIT, "SELL", "MKT", Decimal(quantity), None)
+
+
+def market_exit(quantity: int = 100, **changes: object) -> Intent:
+    """Return a working exit at market."""
+    return intent(Leg.EXIT, quantity, None, order_type="MKT", **changes)
+
+
+def test_a_position_that_is_to_end_keeps_its_stop_and_has_a_market_order_for_all() -> None:
+    assert desired_exits(leaving(), RULES) == (stop(), at_market())
+    assert desired_exits(leaving(100, 100), RULES) == ()
+
+
+def test_the_end_takes_the_profit_exits_back_after_the_market_order_is_sent() -> None:
+    exits = intent(Leg.STOP, 100, "443.37"), intent(Leg.PARTIAL, 50, "447.13")
+    assert plan(leaving(), FILLED_ENTRY, *exits) == (Place(at_market(), 1), Cancel(12))
+
+
+def test_a_market_exit_that_works_or_may_work_is_not_sent_twice() -> None:
+    for state in (IntentState.PLANNED, IntentState.SENT, IntentState.UNKNOWN, IntentState.WORKING):
+        exits = intent(Leg.STOP, 100, "443.37"), market_exit(state=state)
+        assert plan(leaving(), FILLED_ENTRY, *exits) == ()
+
+
+def test_a_market_exit_that_fills_in_parts_needs_no_step() -> None:
+    exits = intent(Leg.STOP, 40, "443.37"), market_exit(filled=Decimal(60))
+    assert plan(leaving(100, 60), FILLED_ENTRY, *exits) == ()
+
+
+def test_a_market_exit_that_ended_with_shares_still_held_is_sent_again_for_the_rest() -> None:
+    for state in (IntentState.CANCELLED, IntentState.LOST, IntentState.REJECTED):
+        gone = market_exit(filled=Decimal(60), state=state)
+        steps = plan(leaving(100, 60), FILLED_ENTRY, intent(Leg.STOP, 40, "443.37"), gone)
+        assert steps == (Place(at_market(40), 2),)
+
+
+def test_a_stop_that_fills_is_not_joined_by_a_market_exit_until_it_has_ended() -> None:
+    filling = intent(Leg.STOP, 100, "443.37", filled=Decimal(30))
+    assert plan(leaving(100, 30), FILLED_ENTRY, filling) == ()
+    gone = filling.model_copy(update={"state": IntentState.CANCELLED})
+    steps = plan(leaving(100, 30), FILLED_ENTRY, gone)
+    assert steps == (Place(stop(quantity=70), 2), Place(at_market(70), 1))
+
+
+def test_the_end_waits_for_the_entry_to_be_done() -> None:
+    entry = intent(Leg.ENTRY, 100, None, filled=Decimal(60))
+    assert plan(leaving(60), entry, intent(Leg.STOP, 100, "443.37")) == ()
+
+
+def test_a_flat_position_takes_its_market_exit_back() -> None:
+    assert plan(leaving(100, 100), FILLED_ENTRY, market_exit()) == (Cancel(14),)
