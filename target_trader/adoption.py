@@ -9,7 +9,18 @@ from decimal import Decimal
 
 from target_trader.ledger import refold
 from target_trader.matching import Context
-from target_trader.names import Leg, RefParts, Side, adopted_id, parse_ref, plain, to_tick
+from target_trader.names import (
+    PS60,
+    SMA,
+    Leg,
+    RefParts,
+    Side,
+    adopted_id,
+    order_ref,
+    parse_ref,
+    plain,
+    to_tick,
+)
 from target_trader.report import Report
 from target_trader.state.checkpoint import Checkpoint, ContractRecord, Intent, Position
 
@@ -26,13 +37,35 @@ def rebuild_trades(checkpoint: Checkpoint, *, context: Context, report: Report) 
         position = position_from_ref(parts, context=context)
         checkpoint.positions[name] = position
         refold(checkpoint)
+        open_before_midnight(checkpoint, position)
         set_levels(checkpoint, position, context=context)
         report.warn(f"   {parts.symbol}: trade {name} was not in the state: rebuilt from its fills")
 
 
+def open_before_midnight(checkpoint: Checkpoint, position: Position) -> None:
+    """Give a rebuilt trade the shares that it must have begun the day with.
+
+    Executions are served since midnight only (tws-protocol.md section 3.6), so a trade that was
+    opened yesterday and closed today shows more closed than entered. What it cost is not told any
+    more: it earns nothing beyond what the broker itself says of the closing fills.
+    """
+    missing = -position.open_shares
+    if missing <= 0:
+        return
+    exits = [
+        each
+        for each in checkpoint.executions.values()
+        if each.trade_id == position.trade_id and each.side != position.side.entry_execution
+    ]
+    value = sum((each.shares * each.price for each in exits), ZERO)
+    position.baseline_shares = missing
+    position.baseline_price = value / sum((each.shares for each in exits), ZERO)
+    refold(checkpoint)
+
+
 def position_from_ref(parts: RefParts, *, context: Context) -> Position:
-    """Start a position with what an orderRef and the watchlist say."""
-    setup = context.watchlist.setup(parts.symbol)
+    """Start a position with what an orderRef and the watchlist say; a crossover has no levels."""
+    setup = context.watchlist.setup(parts.symbol) if parts.strategy == PS60 else None
     targets = setup.targets(parts.side) if setup is not None else (None, None)
     return Position(
         trade_id=parts.trade_id,
@@ -49,23 +82,28 @@ def position_from_ref(parts: RefParts, *, context: Context) -> Position:
         entry_reason="rebuilt from the broker's executions",
         signal_time=context.now,
         stop_price=ZERO,
+        strategy=parts.strategy,
     )
 
 
 def set_levels(checkpoint: Checkpoint, position: Position, *, context: Context) -> None:
     """Set a rebuilt trade's stop and partial: from its orders, else from its entry price."""
-    sign = position.side.sign
+    sign, rules = position.side.sign, context.rules
     stop = known_price(checkpoint, position.trade_id, Leg.STOP)
-    pivot = position.pivot if position.pivot is not None else position.entry_price
     position.planned_entry = position.entry_price
-    default_stop = to_tick(pivot - context.rules.stop_distance * sign)
+    if position.strategy == SMA:
+        default_stop = to_tick(position.entry_price * (1 - rules.sma.stop_fraction * sign))
+    else:
+        pivot = position.pivot if position.pivot is not None else position.entry_price
+        default_stop = to_tick(pivot - rules.stop_distance * sign)
     # A stop that has been moved to breakeven tells nothing about where it began.
     moved = stop is not None and (stop - position.entry_price) * sign >= 0
     position.initial_stop = default_stop if stop is None or moved else stop
     position.stop_price = stop if stop is not None else position.initial_stop
-    partial = known_price(checkpoint, position.trade_id, Leg.PARTIAL)
-    distance = abs(position.entry_price - position.initial_stop)
-    position.partial_price = partial or to_tick(position.entry_price + distance * sign)
+    position.partial_price = known_price(checkpoint, position.trade_id, Leg.PARTIAL)
+    if position.partial_price is None and position.strategy == PS60:
+        distance = abs(position.entry_price - position.initial_stop)
+        position.partial_price = to_tick(position.entry_price + distance * sign)
 
 
 def known_price(checkpoint: Checkpoint, trade: str, leg: Leg) -> Decimal | None:
@@ -93,6 +131,7 @@ def adopt(
     distance = context.rules.stop_distance * side.sign
     initial = stop if stop is not None else to_tick(cost - distance)
     partial = known_price(checkpoint, name, Leg.PARTIAL)
+    parts = parse_ref(order_ref(name, Leg.STOP))
     checkpoint.positions[name] = Position(
         trade_id=name,
         symbol=symbol,
@@ -111,6 +150,7 @@ def adopt(
         stop_price=initial,
         baseline_shares=abs(held),
         baseline_price=cost,
+        strategy=parts.strategy if parts is not None else PS60,
     )
     own_fills(checkpoint, checkpoint.positions[name], held=held)
     refold(checkpoint)

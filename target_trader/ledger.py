@@ -6,6 +6,7 @@ tws-protocol.md section 3.5) replaces what it corrects. Knows no broker and no s
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
 
 from target_trader.clock import exchange_day
@@ -40,6 +41,18 @@ def book(checkpoint: Checkpoint, fill: BrokerExecution) -> bool:
     return True
 
 
+def unbook(checkpoint: Checkpoint, stems: Iterable[str]) -> None:
+    """Take executions out of the books that the exchange has taken back.
+
+    Args:
+        checkpoint: the books; everything that followed from the executions follows again.
+        stems: their keys in `checkpoint.executions`.
+    """
+    for stem in stems:
+        del checkpoint.executions[stem]
+    refold(checkpoint)
+
+
 def booked(
     checkpoint: Checkpoint, fill: BrokerExecution, *, known: BookedExecution | None
 ) -> BookedExecution:
@@ -47,10 +60,10 @@ def booked(
     trade, leg = explain(checkpoint, fill)
     if known is not None and known.trade_id:
         trade, leg = known.trade_id, known.leg
-    same = known if known is not None and known.exec_id == fill.exec_id else None
     commission, realized = fill.commission, fill.realized_pnl
-    if commission is None and same is not None:
-        commission, realized = same.commission, same.realized_pnl
+    if known is not None and known.exec_id == fill.exec_id:
+        commission = known.commission if commission is None else commission
+        realized = known.realized_pnl if realized is None else realized
     return BookedExecution(
         exec_id=fill.exec_id,
         time=fill.time,
@@ -97,10 +110,32 @@ def refold(checkpoint: Checkpoint) -> None:
     for position in checkpoint.positions.values():
         own = [each for each in executions if each.trade_id == position.trade_id]
         fold_position(checkpoint, position, own)
-    positions = checkpoint.positions.values()
-    checkpoint.session.daily_pnl = sum((each.realized_pnl for each in positions), ZERO)
-    entered = [each for each in positions if each.shares > 0 and each.baseline_shares == 0]
-    checkpoint.session.trades_today = len(entered)
+    count_day(checkpoint)
+
+
+def count_day(checkpoint: Checkpoint) -> None:
+    """Compute the day's counters: they count executions, and so what a dead bot has missed.
+
+    A trade is counted when its first fill falls into the session. The profit is that of every
+    booked execution, also of those made by hand, as in the broker's own figure.
+    """
+    opened: dict[str, datetime] = {}
+    earned = ZERO
+    for each in checkpoint.executions.values():
+        position = checkpoint.positions.get(each.trade_id)
+        if in_session(checkpoint, each.time):
+            earned += realized(each, position)
+        if position is not None and each.side == position.side.entry_execution and each.shares:
+            opened[each.trade_id] = min(each.time, opened.get(each.trade_id, each.time))
+    checkpoint.session.daily_pnl = earned
+    today = [moment for moment in opened.values() if in_session(checkpoint, moment)]
+    checkpoint.session.trades_today = len(today)
+
+
+def in_session(checkpoint: Checkpoint, moment: datetime) -> bool:
+    """Tell whether a fill counts for the day: since the reset at the open, or since midnight."""
+    reset = checkpoint.session.reset_at
+    return moment >= reset if reset is not None else exchange_day(moment) == checkpoint.day
 
 
 def fold_intent(intent: Intent, executions: Iterable[BookedExecution]) -> None:
@@ -123,7 +158,8 @@ def fold_position(
     checkpoint: Checkpoint, position: Position, executions: list[BookedExecution]
 ) -> None:
     """Compute a trade's quantities, entry price, partials and realised P&L."""
-    ordered = sorted(executions, key=lambda each: (each.time, each.exec_id))
+    told = [each for each in executions if each.shares]
+    ordered = sorted(told, key=lambda each: (each.time, each.exec_id))
     entries = [each for each in ordered if each.side == position.side.entry_execution]
     exits = [each for each in ordered if each.side != position.side.entry_execution]
     shares = sum((each.shares for each in entries), position.baseline_shares)
@@ -131,11 +167,14 @@ def fold_position(
     paid += sum((each.shares * each.price for each in entries), ZERO)
     position.shares = shares
     position.entry_price = paid / shares if shares else ZERO
-    position.entry_time = entries[0].time if entries else position.entry_time
+    if entries:
+        position.entry_time = entries[0].time
+    elif position.baseline_shares == 0:
+        position.entry_time = None
     position.closed_shares = sum((each.shares for each in exits), position.adjusted_shares)
     position.remaining = position.open_shares / shares if shares else ZERO
     position.partials_taken = fold_partials(exits)
-    today = [each for each in ordered if exchange_day(each.time) == checkpoint.day]
+    today = [each for each in executions if in_session(checkpoint, each.time)]
     position.realized_pnl = sum((realized(each, position) for each in today), ZERO)
 
 
@@ -155,18 +194,21 @@ def fold_partials(exits: list[BookedExecution]) -> list[PartialRecord]:
     return partials
 
 
-def realized(execution: BookedExecution, position: Position) -> Decimal:
+def realized(execution: BookedExecution, position: Position | None) -> Decimal:
     """Return what one execution earned in dollars.
 
-    The broker's figure is authoritative, it is net of all commissions. Without it the closing
-    fill earns its distance from the entry price, less its own commission when that is known.
+    The broker's figure is authoritative, it is net of all commissions. Until it is told the closing
+    fill earns its distance from the entry price; a fill that belongs to no trade has no entry price
+    and earns nothing. A commission that came without a profit says that there was none: the fill
+    opened a position at the broker, or earned exactly nothing.
     """
     if execution.realized_pnl is not None:
         return execution.realized_pnl
+    if position is None or execution.commission is not None:
+        return ZERO
     if execution.side == position.side.entry_execution:
         return ZERO
-    gain = (execution.price - position.entry_price) * execution.shares * position.side.sign
-    return gain - (execution.commission or ZERO)
+    return (execution.price - position.entry_price) * execution.shares * position.side.sign
 
 
 def used_attempts(checkpoint: Checkpoint, symbol: str, *, side: str) -> int:

@@ -8,14 +8,16 @@ knows has ended.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 
 from target_trader.ledger import refold, used_attempts
-from target_trader.names import IntentState, Leg, attempt_key, parse_ref
+from target_trader.names import SMA, IntentState, Leg, RefParts, attempt_key, parse_ref
 from target_trader.picture import BrokerOrder, Picture
-from target_trader.report import Report
+from target_trader.report import Report, StateOrigin
 from target_trader.settings import Rules, Watchlist
-from target_trader.state.checkpoint import Checkpoint, Intent
+from target_trader.state.checkpoint import Checkpoint, Intent, LastSignal
+from target_trader.strategy.sma import give_back, signal_key, signal_word
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,8 @@ class Context:
     """What a reconciliation needs to know besides the two sides.
 
     `withdrawn` are the order ids for which a cancel was sent before the picture was taken: if
-    the broker still knows nothing of them, they never arrived.
+    the broker still knows nothing of them, they never arrived. `origin` is where the state came
+    from, for the first reconciliation of a start; it is told and decides nothing.
     """
 
     client_id: int
@@ -31,6 +34,7 @@ class Context:
     rules: Rules
     now: datetime
     withdrawn: frozenset[int] = frozenset()
+    origin: StateOrigin | None = None
 
 
 def match_orders(
@@ -103,7 +107,9 @@ def finish(intent: Intent, order: BrokerOrder, *, context: Context) -> None:
     An unseen entry that our own cancel has ended was parked at the broker, never transmitted:
     as good as lost.
     """
-    parked = intent.unseen and intent.order_id in context.withdrawn and order.filled == 0
+    withdrawn = intent.unseen and intent.order_id in context.withdrawn
+    # Given up stays given up: the same answer a second time must not make it a cancelled order.
+    parked = order.filled == 0 and (withdrawn or intent.state is IntentState.LOST)
     intent.perm_id = order.perm_id or intent.perm_id
     match order.status:
         case "Filled":
@@ -196,7 +202,7 @@ def doubt_half_brackets(checkpoint: Checkpoint, *, report: Report) -> None:
 
 
 def give_back_lost_entries(checkpoint: Checkpoint, *, report: Report) -> None:
-    """Undo the signal of a lost entry: the attempt is returned and the break may be taken again.
+    """Undo the signal of a lost entry: the attempt is returned, the signal may be taken again.
 
     The intents stay as a record. The trade is dropped, so the next send is the same attempt and
     carries the same orderRef.
@@ -207,22 +213,41 @@ def give_back_lost_entries(checkpoint: Checkpoint, *, report: Report) -> None:
         if intent.attempt_key is None:
             continue
         key, intent.attempt_key = intent.attempt_key, None
-        checkpoint.attempts[key] = max(0, checkpoint.attempts.get(key, 0) - 1)
         checkpoint.positions.pop(intent.trade_id, None)
         for child in checkpoint.intents:
             if child.parent_id == intent.order_id and child.live:
                 child.state = IntentState.LOST
                 child.unknown_since = None
-        checkpoint.memory(intent.symbol).pending = intent.side
-        report.info(f"   {intent.symbol}: attempt given back, the breakout may be taken again")
+        if not is_of_day(intent, checkpoint.day):
+            continue  # The budget that it was taken from ended with its day.
+        checkpoint.attempts[key] = max(0, checkpoint.attempts.get(key, 0) - 1)
+        if intent.trade_id.startswith(f"{SMA}|"):
+            give_back(checkpoint, intent.symbol, intent.side)
+        else:
+            checkpoint.memory(intent.symbol).pending = intent.side
+        report.info(f"   {intent.symbol}: attempt given back, the signal may be taken again")
+    drop_empty_trades(checkpoint)
+
+
+def drop_empty_trades(checkpoint: Checkpoint) -> None:
+    """Drop trades that have no fill and can get none any more."""
     waiting = {each.trade_id for each in checkpoint.intents if each.leg is Leg.ENTRY and each.live}
-    never = [
+    filled = {each.trade_id for each in checkpoint.executions.values()}
+    empty = [
         name
         for name, position in checkpoint.positions.items()
-        if position.shares == 0 and name not in waiting
+        if position.shares == position.open_shares == 0
+        and name not in waiting
+        and name not in filled
     ]
-    for name in never:
+    for name in empty:
         del checkpoint.positions[name]
+
+
+def is_of_day(intent: Intent, day: date) -> bool:
+    """Tell whether an order belongs to a signal of this day."""
+    parts = parse_ref(intent.order_ref)
+    return parts is not None and parts.day == f"{day:%Y%m%d}"
 
 
 def raise_attempts(
@@ -234,14 +259,48 @@ def raise_attempts(
     refs += [each.order_ref for each in picture.completed_orders if each.filled > 0]
     today = f"{checkpoint.day:%Y%m%d}"
     for parts in filter(None, map(parse_ref, refs)):
-        setup = context.watchlist.setup(parts.symbol)
-        if parts.day != today or parts.attempt is None or setup is None:
+        counted = budget_of(checkpoint, parts, context=context)
+        if parts.day != today or parts.attempt is None or counted is None:
             continue
-        missing = parts.attempt - used_attempts(checkpoint, parts.symbol, side=parts.side)
+        key, used = counted
+        missing = parts.attempt - used
         if missing > 0:
-            key = attempt_key(parts.symbol, parts.side, setup.pivot(parts.side))
             checkpoint.attempts[key] = checkpoint.attempts.get(key, 0) + missing
             report.warn(f"   {parts.symbol}: IBKR shows attempt {parts.attempt}: counted")
+            if parts.strategy == SMA:
+                raise_signal(checkpoint, parts, context=context)
+
+
+def budget_of(
+    checkpoint: Checkpoint, parts: RefParts, *, context: Context
+) -> tuple[str, int] | None:
+    """Return the budget that a trade's attempt is taken from, and how much of it is used.
+
+    Those of the crossover are a count of their own, beside the levels. None: the level is not
+    known any more.
+    """
+    if parts.strategy == SMA:
+        key = attempt_key(parts.symbol, parts.side, None)
+        return key, checkpoint.attempts.get(key, 0)
+    setup = context.watchlist.setup(parts.symbol)
+    if setup is None:
+        return None
+    key = attempt_key(parts.symbol, parts.side, setup.pivot(parts.side))
+    return key, used_attempts(checkpoint, parts.symbol, side=parts.side)
+
+
+def raise_signal(checkpoint: Checkpoint, parts: RefParts, *, context: Context) -> None:
+    """Remember the cross behind a trade that only the broker shows, so that it is not taken twice.
+
+    When it was and at what price is not told; the present moment stands for it.
+    """
+    key = signal_key(parts.symbol, context.rules.sma)
+    word = signal_word(parts.side)
+    known = checkpoint.last_signals.get(key)
+    if known is None or known.signal != word:
+        checkpoint.last_signals[key] = LastSignal(
+            signal=word, bar_time=context.now, price=Decimal(0)
+        )
 
 
 def urgent_unknowns(checkpoint: Checkpoint, *, rules: Rules, now: datetime) -> list[Intent]:

@@ -1,6 +1,6 @@
 """What the broker says, as values: one picture of positions, orders and executions.
 
-The picture is taken by `recovery.py` and judged by `reconcile.py`; between them there is no
+The picture is taken by `gateway.py` and judged by `reconcile.py`; between them there is no
 ib_insync object that could change under the hand of the judge. `translate.py` makes the values.
 """
 

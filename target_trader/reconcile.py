@@ -1,42 +1,59 @@
 """State and broker brought to one truth; pure, and the same after a crash and after a question.
 
-Who wins, field by field:
+Who wins, field by field. "position." and "intent." are the fields of the records with that name.
 
-| field | who | why |
+| field | who wins | how |
 | --- | --- | --- |
-| shares held, average cost of an adopted position | broker | it is the one that owes them |
-| which orders work, their ids, quantities, prices, states | broker | as above |
-| fills, commissions, realised P&L | broker's executions | booked once, by execId stem |
-| pivot, targets, planned entry, initial stop, entry reason | state | the broker never knew them |
-| attempts | state, raised to what the broker shows | never lower than either |
-| breakout memory, bars, filter counts, halt | state | as the pivots |
+| `version`, `day`, `saved_at` | state | another version, another exchange day or a time in the future is no state at all (`startup.py`) |
+| `positions` | both | a trade of the state stays one; a trade that only executions or positions show is made; one that never filled and cannot any more is dropped |
+| `executions` | broker | booked once, by execId stem; a higher last part replaces; one that the exchange took back is unbooked when the position says so too |
+| `intents` | both | that an order was wanted is the state's; whether it works, its ids, quantity and prices are the broker's |
+| `attempts` | state, raised to what the broker shows | never lower than either; given back only when an entry is known to be lost |
+| `session` | state; P&L and trade count follow from the executions | counters include what happened while the bot was away |
+| `halts`, `circuit_breaker` | state | the broker knows nothing of them; only a person ends them |
+| `frozen` | both | set by the policy WARN_ONLY where the quantities differ, taken away when they agree |
+| `cash`, `equity_curve` | broker | the account's own figures; past points stay |
+| `bars`, `breakouts`, `sma` | state | the broker never knew them |
+| `last_signals` | state, raised to what the broker shows | a crossover's trade that only the broker knows was its last signal |
+| `order_audit` | state | appended to, never rewritten |
+| `position.trade_id`, `position.symbol`, `position.side`, `position.contract`, `position.strategy` | state | rebuilt from the orderRef when the state is lost |
+| `position.pivot`, `position.target1`, `position.target2`, `position.planned_entry`, `position.initial_stop`, `position.partial_price`, `position.planned_shares`, `position.entry_reason`, `position.signal_time` | state | from watchlist, orders and fills when the state is lost |
+| `position.exit_requested` | state, raised by a working exit order | a wish of ours; an exit at market tells that there was one |
+| `position.shares`, `position.closed_shares`, `position.remaining`, `position.entry_price`, `position.entry_time`, `position.realized_pnl`, `position.partials_taken` | broker's executions | folded again after every booking, never added to |
+| `position.baseline_shares`, `position.baseline_price`, `position.adjusted_shares` | broker's position | what it holds and no execution explains, under the policy SYNC_TO_BROKER alone |
+| `position.stop_price`, `position.stop_order_id`, `position.order_ids` | broker's open orders | noted from the live orders of the trade |
+| `position.last_price` | neither | the last bar; replaced by the next one |
 
 Between the broker's own words a fill outweighs a position that lags behind it
 (tws-protocol.md section 3.5); the disagreement is asked about again after the grace period.
-"""
+"""  # noqa: E501 - a row of a table is one line
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
 
-from target_trader.adoption import adopt, rebuild_trades
-from target_trader.ledger import book, refold
-from target_trader.matching import Context, match_orders
-from target_trader.names import Leg, parse_ref, plain
-from target_trader.picture import BrokerExecution, Picture
+from target_trader.adoption import rebuild_trades
+from target_trader.day import fresh_memory
+from target_trader.ledger import refold
+from target_trader.matching import Context, drop_empty_trades, match_orders
+from target_trader.names import Leg
+from target_trader.picture import Picture
+from target_trader.quantities import Comparison, book_missed, compare, symbols_of
+from target_trader.reconciliation import ReconciliationReport, build
 from target_trader.report import Report
-from target_trader.state.checkpoint import Checkpoint, Position, new_checkpoint
-
-ZERO = Decimal(0)
+from target_trader.state.checkpoint import Checkpoint, new_checkpoint
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """The outcome: what to believe, what to tell, and whether to ask again later."""
+    """The outcome: what to believe, what to tell (to a person, to a machine), and what is open.
+
+    `ask_again`: something is too young to be judged, the broker is to be asked after the grace.
+    """
 
     checkpoint: Checkpoint
     report: Report
     ask_again: bool
+    record: ReconciliationReport
 
 
 def reconcile(before: Checkpoint, picture: Picture, *, context: Context) -> Reconciled:
@@ -45,190 +62,82 @@ def reconcile(before: Checkpoint, picture: Picture, *, context: Context) -> Reco
     1. Fills that the state has missed are booked.
     2. Every intent is brought to what the broker says of its order.
     3. Trades that only the broker's executions show are rebuilt.
-    4. Each symbol's quantity is compared and, where it differs, the broker's is taken.
-    5. The stop that protects each position is noted in it.
+    4. Each symbol's quantity is compared; what no execution explains is settled by the policy.
+    5. The live orders of each trade are noted in it.
     """
     checkpoint = before.model_copy(deep=True)
     report = Report()
     missed = book_missed(checkpoint, picture, context=context)
     match_orders(checkpoint, picture, context=context, report=report)
     rebuild_trades(checkpoint, context=context, report=report)
+    sides = Comparison(before, checkpoint, picture, context, report, missed)
     ask_again = False
     for symbol in symbols_of(checkpoint, picture):
-        fills = [each for each in missed if each.symbol == symbol]
-        comparison = Comparison(before, checkpoint, picture, context, report)
-        ask_again |= compare(comparison, symbol, fills=fills)
-    note_stops(checkpoint)
-    return Reconciled(checkpoint, report, ask_again)
+        ask_again |= compare(sides, symbol)
+    drop_empty_trades(checkpoint)
+    note_legs(checkpoint)
+    ask_again |= is_in_doubt(checkpoint, context=context, report=report)
+    record = build(before, checkpoint, picture, context=context, report=report, ask_again=ask_again)
+    return Reconciled(checkpoint, report, ask_again, record)
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """The two sides of one comparison and where its findings go."""
+def note_legs(checkpoint: Checkpoint) -> None:
+    """Write the live orders of each trade into it: the newest of each leg, and the stop's price.
 
-    before: Checkpoint
-    checkpoint: Checkpoint
-    picture: Picture
-    context: Context
-    report: Report
-
-
-def book_missed(
-    checkpoint: Checkpoint, picture: Picture, *, context: Context
-) -> list[BrokerExecution]:
-    """Book the executions of our symbols in their order; return those that were new."""
-    ours = {position.symbol for position in checkpoint.positions.values()}
-    ours |= {setup.symbol for setup in context.watchlist.setups}
-    missed = []
-    for fill in sorted(picture.executions, key=lambda each: (each.time, each.exec_id)):
-        if fill.symbol not in ours and parse_ref(fill.order_ref) is None:
-            continue
-        known = set(checkpoint.executions)
-        if book(checkpoint, fill) and set(checkpoint.executions) != known:
-            missed.append(fill)
-    return missed
+    An exit at market that works tells that the whole position was to be closed, also when the
+    state that knew why is lost.
+    """
+    for position in checkpoint.positions.values():
+        live = [
+            each for each in checkpoint.intents if each.trade_id == position.trade_id and each.live
+        ]
+        position.order_ids = {each.leg.value: each.order_id for each in live}
+        exits = [each for each in live if each.leg is Leg.EXIT]
+        if exits and position.exit_requested is None:
+            position.exit_requested = f"{exits[-1].order_ref} works at IBKR"
+        # The first live stop is the one that is kept when there are two.
+        stop = next((each for each in live if each.leg is Leg.STOP), None)
+        if stop is not None and stop.stop_price is not None and position.open_shares != 0:
+            position.stop_price, position.stop_order_id = stop.stop_price, stop.order_id
 
 
-def symbols_of(checkpoint: Checkpoint, picture: Picture) -> list[str]:
-    """List every symbol that either side holds, sorted."""
-    symbols = {position.symbol for position in checkpoint.positions.values()}
-    symbols |= {position.symbol for position in picture.positions}
-    return sorted(symbols)
+def is_in_doubt(checkpoint: Checkpoint, *, context: Context, report: Report) -> bool:
+    """Tell whether the state that the day was taken up from may still hide an order of ours.
 
-
-def compare(sides: Comparison, symbol: str, *, fills: list[BrokerExecution]) -> bool:
-    """Compare one symbol, mend what differs; tell whether to ask again later."""
-    checkpoint, report = sides.checkpoint, sides.report
-    held = sides.picture.quantity(symbol)
-    stored = signed(sides.before.position_of(symbol))
-    if held == 0 and stored == 0 and signed(checkpoint.position_of(symbol)) == 0:
-        for fill in fills:
-            report.warn(f"   {symbol}: missed fill booked: {fill_words(fill)}")
+    A state that is one save old may not know an entry that was on its way to the broker when the
+    bot died. The order has arrived when the grace period is over, and its orderRef is then found;
+    until then nothing is entered, because the same signal would send the same entry twice.
+    """
+    since = checkpoint.session.doubted_since
+    if since is None:
         return False
-    if is_foreign(sides, symbol):
-        report.warn(f"   {symbol}: IBKR holds {plain(held)} shares, not ours: left alone")
-        return False
-    words = f"   {symbol}: State file shows {plain(abs(stored))} shares"
-    if stored == held:
-        report.info(f"{words}, IBKR confirms {plain(abs(held))} shares ✓")
-    else:
-        report.warn(f"{words}, IBKR shows {plain(abs(held))} shares ⚠️")
-    for fill in fills:
-        report.info(f"       → missed fill booked: {fill_words(fill)}")
-    if stored != 0 and held == 0:
-        report.warn("       → Position was closed by broker during downtime")
-    unflip(sides, symbol)
-    if signed(checkpoint.position_of(symbol)) != held:
-        take_foreign_fills(sides, symbol, held=held)
-    if signed(checkpoint.position_of(symbol)) == held:
-        return False
-    if position_lags(sides, symbol):
-        report.warn("       → The position lags a fresh fill: the fill counts, asking again")
+    if context.now - since < context.rules.grace:
+        report.warn("The state is not the last one saved: no entry until IBKR is asked again")
         return True
-    take_quantity(sides, symbol, held=held)
+    checkpoint.session.doubted_since = None
+    report.warn("IBKR was asked again after the grace period: entries are possible")
     return False
 
 
-def unflip(sides: Comparison, symbol: str) -> None:
-    """Close a trade that was closed by more than it held; what is beyond it is another position."""
-    position = sides.checkpoint.position_of(symbol)
-    if position is not None and position.open_shares < 0:
-        sides.report.error(f"       → {position.trade_id} was closed by more shares than it held")
-        position.adjusted_shares += position.open_shares
-        refold(sides.checkpoint)
-
-
-def signed(position: Position | None) -> Decimal:
-    """Return a position's quantity as the broker writes it."""
-    return ZERO if position is None else position.signed_quantity
-
-
-def fill_words(fill: BrokerExecution) -> str:
-    """Describe a fill: `SLD 50 @ 447.13`."""
-    return f"{fill.side} {plain(fill.shares)} @ {plain(fill.price)}"
-
-
-def is_foreign(sides: Comparison, symbol: str) -> bool:
-    """Tell whether a symbol is neither watched today nor known to the state."""
-    watched = sides.context.watchlist.setup(symbol) is not None
-    known = any(each.symbol == symbol for each in sides.checkpoint.positions.values())
-    ordered = any(each.symbol == symbol for each in sides.checkpoint.intents)
-    return not (watched or known or ordered)
-
-
-def take_foreign_fills(sides: Comparison, symbol: str, *, held: Decimal) -> None:
-    """Explain a difference by fills of the symbol that no order of ours made (by hand in TWS)."""
-    checkpoint = sides.checkpoint
-    position = checkpoint.position_of(symbol)
-    if position is None:
-        return
-    since = position.entry_time or position.signal_time
-    foreign = [
-        each
-        for each in checkpoint.executions.values()
-        if each.symbol == symbol and not each.trade_id and each.time >= since
-    ]
-    moved = sum((each.shares if each.side == "BOT" else -each.shares for each in foreign), ZERO)
-    if not foreign or position.signed_quantity + moved != held:
-        return
-    for each in foreign:
-        each.trade_id = position.trade_id
-        sides.report.warn(f"       → traded by hand: {each.side} {each.shares} @ {each.price}")
-    refold(checkpoint)
-
-
-def position_lags(sides: Comparison, symbol: str) -> bool:
-    """Tell whether a fill is so young that the broker's position may not show it yet."""
-    now, lag = sides.context.now, sides.context.rules.position_lag
-    return any(
-        each.symbol == symbol and each.trade_id and now - each.time < lag
-        for each in sides.checkpoint.executions.values()
-    )
-
-
-def take_quantity(sides: Comparison, symbol: str, *, held: Decimal) -> None:
-    """Make the books hold what the broker holds, although no fill explains the difference."""
-    checkpoint, report = sides.checkpoint, sides.report
-    position = checkpoint.position_of(symbol)
-    if position is not None:
-        same_side = held * position.side.sign > 0
-        target = abs(held) if same_side else ZERO
-        if target <= position.open_shares:
-            position.adjusted_shares += position.open_shares - target
-        else:
-            position.baseline_shares += target - position.open_shares
-            position.baseline_price = sides.picture.average_cost(symbol)
-        report.error("       → Using IBKR value (source of truth); no fill explains the difference")
-        refold(checkpoint)
-    if signed(checkpoint.position_of(symbol)) != held:
-        cost = sides.picture.average_cost(symbol)
-        adopt(checkpoint, symbol, held=held, cost=cost, context=sides.context, report=report)
-
-
-def note_stops(checkpoint: Checkpoint) -> None:
-    """Write the live stop's price and order id into each position that holds shares."""
-    for position in checkpoint.open_positions():
-        stops = [
-            each
-            for each in checkpoint.intents
-            if each.trade_id == position.trade_id and each.leg is Leg.STOP and each.live
-        ]
-        if stops and stops[0].stop_price is not None:
-            position.stop_price = stops[0].stop_price
-            position.stop_order_id = stops[0].order_id
-
-
 def next_day(checkpoint: Checkpoint, day: date, *, now: datetime) -> Checkpoint:
-    """Begin a day while the bot lives: counters and memories are fresh, what is open stays."""
-    fresh = new_checkpoint(day, now=now)
-    fresh.halted = checkpoint.halted
-    open_trades = {each.trade_id for each in checkpoint.open_positions()}
-    fresh.positions = {name: checkpoint.positions[name] for name in sorted(open_trades)}
-    fresh.intents = [
-        each for each in checkpoint.intents if each.live or each.trade_id in open_trades
-    ]
+    """Begin a day while the bot lives: counters and memories are fresh, what is open stays.
+
+    Kept are the trades that hold shares or whose entry still works, with their orders and fills;
+    bars, with the count of them, and averages, so that nothing is warmed up again; what is frozen,
+    the cash, the watchlist. The audit of orders begins anew: yesterday's is in yesterday's state.
+    """
+    fresh = new_checkpoint(day, now=now, keeping=checkpoint)
+    old = checkpoint.model_copy(deep=True)
+    fresh.session.watchlist = old.session.watchlist
+    fresh.session.doubted_since = old.session.doubted_since
+    fresh.frozen, fresh.cash, fresh.bars, fresh.sma = old.frozen, old.cash, old.bars, old.sma
+    fresh.breakouts = {symbol: fresh_memory(memory) for symbol, memory in old.breakouts.items()}
+    kept = {each.trade_id for each in old.open_positions()}
+    kept |= {each.trade_id for each in old.intents if each.leg is Leg.ENTRY and each.live}
+    fresh.positions = {name: old.positions[name] for name in sorted(kept & set(old.positions))}
+    fresh.intents = [each for each in old.intents if each.live or each.trade_id in kept]
     fresh.executions = {
-        stem: each for stem, each in checkpoint.executions.items() if each.trade_id in open_trades
+        stem: each for stem, each in old.executions.items() if each.trade_id in kept
     }
     refold(fresh)
     return fresh

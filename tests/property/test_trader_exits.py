@@ -3,7 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from target_trader.clock import NEW_YORK
@@ -22,7 +22,14 @@ from target_trader.strategy.exits import (
 NOW = datetime(2025, 10, 6, 10, 5, 50, tzinfo=NEW_YORK)
 RULES = Rules()
 TRADE = "PS60|TSLA|L|20251006|1"
+GROUP = f"{TRADE}|exits"
 OURS = 2001
+
+
+# The prices that exits should have, and any others.
+PRICES = st.sampled_from(["443.37", "445.25", "447.13", "460.25"]).map(Decimal) | st.integers(
+    44000, 46100
+).map(lambda cents: Decimal(cents) / 100)
 
 
 @st.composite
@@ -51,6 +58,7 @@ def positions(draw: st.DrawFn) -> Position:
         shares=Decimal(shares),
         closed_shares=Decimal(partial + other),
         partials_taken=taken if partial else [],
+        exit_requested=draw(st.sampled_from([None, None, "the trend has turned"])),
     )
 
 
@@ -61,7 +69,7 @@ def order_lists(draw: st.DrawFn) -> list[Intent]:
     orders = []
     for number, leg in enumerate(legs):
         quantity = draw(st.integers(1, 300))
-        price = Decimal(draw(st.integers(44000, 46100))) / 100
+        price = draw(PRICES)
         made = Intent(
             order_ref=f"{TRADE}|{leg}{number + 2}",
             trade_id=TRADE,
@@ -76,9 +84,10 @@ def order_lists(draw: st.DrawFn) -> list[Intent]:
             stop_price=price if leg is Leg.STOP else None,
             limit_price=None if leg is Leg.STOP else price,
             order_id=100 + number,
+            oca_group="" if leg is Leg.ENTRY else GROUP,
             client_id=draw(st.sampled_from([OURS, OURS, 7])),
             perm_id=number + 1,
-            state=draw(st.sampled_from(list(IntentState))),
+            state=draw(st.sampled_from([*IntentState, *[IntentState.WORKING] * 8])),
             planned_at=NOW,
         )
         orders.append(made)
@@ -117,6 +126,7 @@ def apply(actions: tuple[Action, ...], orders: list[Intent]) -> list[Intent]:
                     quantity=order.quantity,
                     order_id=900 + number,
                     client_id=OURS,
+                    oca_group=GROUP,
                     perm_id=900 + number,
                     state=IntentState.WORKING,
                     planned_at=NOW,
@@ -126,7 +136,7 @@ def apply(actions: tuple[Action, ...], orders: list[Intent]) -> list[Intent]:
     return after
 
 
-def set_price(intent: Intent, price: Decimal) -> None:
+def set_price(intent: Intent, price: Decimal | None) -> None:
     """Set the one price of an order."""
     if intent.leg is Leg.STOP:
         intent.stop_price = price
@@ -172,6 +182,20 @@ def test_no_step_touches_an_order_of_another_client(
     assert not touched & foreign
 
 
+@settings(max_examples=500)
+@given(positions(), order_lists())
+def test_a_leg_whose_order_is_in_doubt_is_left_alone(
+    position: Position, orders: list[Intent]
+) -> None:
+    doubtful = {each.leg for each in orders if each.unseen}
+    for action in plan(position, orders):
+        match action:
+            case Place(order=order) | Modify(order=order):
+                assert order.leg not in doubtful
+            case Cancel(order_id=order_id):
+                assert not any(each.unseen for each in orders if each.order_id == order_id)
+
+
 @given(positions(), order_lists())
 def test_a_new_order_never_closes_more_than_is_held(
     position: Position, orders: list[Intent]
@@ -179,3 +203,66 @@ def test_a_new_order_never_closes_more_than_is_held(
     for action in plan(position, orders):
         if isinstance(action, Place | Modify):
             assert 0 < action.order.quantity <= position.open_shares
+
+
+def simplified(orders: list[Intent]) -> list[Intent]:
+    """Take away what holds a step back: doubt, a working entry, a stop that fills, strangers."""
+    for each in orders:
+        each.client_id, each.filled = OURS, Decimal(0)
+        if each.live:
+            each.state = IntentState.FILLED if each.leg is Leg.ENTRY else IntentState.WORKING
+    return orders
+
+
+@given(positions(), order_lists().map(simplified))
+def test_one_stop_protects_every_share_that_is_held_and_no_other(
+    position: Position, orders: list[Intent]
+) -> None:
+    after = apply(plan(position, orders), orders)
+    stops = [each.remaining for each in after if each.leg is Leg.STOP and each.live]
+    held = max(position.open_shares, Decimal(0))
+    assert stops == ([held] if held else [])
+
+
+@given(positions(), order_lists().map(simplified))
+def test_the_profit_exits_never_close_more_than_is_held(
+    position: Position, orders: list[Intent]
+) -> None:
+    after = apply(plan(position, orders), orders)
+    legs = [each.leg for each in after if each.live]
+    assert len(legs) == len(set(legs))
+    assert all(each.remaining <= position.open_shares for each in after if each.live)
+
+
+@given(st.lists(st.tuples(positions(), order_lists().map(simplified)), min_size=2, max_size=3))
+def test_the_trades_of_a_symbol_together_close_no_more_than_they_hold(
+    trades: list[tuple[Position, list[Intent]]],
+) -> None:
+    """Of a group only one order can fill (ocaType 2), so the largest of each group counts."""
+    closing = held = Decimal(0)
+    for position, orders in trades:
+        after = apply(plan(position, orders), orders)
+        live = [each for each in after if each.live]
+        assert all(each.oca_group == GROUP for each in live)
+        closing += max((each.remaining for each in live), default=Decimal(0))
+        held += position.open_shares
+    assert closing <= held
+
+
+@given(positions(), order_lists())
+def test_steps_that_were_only_half_taken_are_completed_by_the_next_plan(
+    position: Position, orders: list[Intent]
+) -> None:
+    """The bot dies between two steps: what it plans then brings it to the same exits."""
+    steps = plan(position, orders)
+    whole = apply(steps, orders)
+    for taken in range(len(steps)):
+        half = apply(steps[:taken], orders)
+        rest = apply(plan(position, half), half)
+        assert live_exits(rest) == live_exits(whole)
+
+
+def live_exits(orders: list[Intent]) -> list[tuple[str, Decimal, Decimal | None]]:
+    """Return the live exits by leg, quantity and price."""
+    rows = [(each.leg.value, each.remaining, each.price) for each in orders if each.live]
+    return sorted(rows, key=str)

@@ -4,18 +4,19 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+import pytest
+
 from target_trader.clock import NEW_YORK
-from target_trader.ledger import book
+from target_trader.ledger import book, refold, unbook
 from target_trader.names import IntentState, Leg, Side
 from target_trader.picture import BrokerExecution
 from target_trader.state.checkpoint import (
     Checkpoint,
-    ContractRecord,
     Intent,
-    Position,
     TradeStatus,
     new_checkpoint,
 )
+from tests.support.pictures import planned
 
 NOW = datetime(2025, 10, 6, 10, 5, 50, tzinfo=NEW_YORK)
 TRADE = "PS60|TSLA|L|20251006|1"
@@ -24,22 +25,7 @@ TRADE = "PS60|TSLA|L|20251006|1"
 def day_with_bracket() -> Checkpoint:
     """Return the books right after the bracket was remembered."""
     checkpoint = new_checkpoint(date(2025, 10, 6), now=NOW)
-    checkpoint.positions[TRADE] = Position(
-        trade_id=TRADE,
-        symbol="TSLA",
-        side=Side.LONG,
-        contract=ContractRecord(symbol="TSLA"),
-        pivot=Decimal("444.77"),
-        target1=Decimal("460.25"),
-        target2=None,
-        planned_entry=Decimal("445.25"),
-        initial_stop=Decimal("443.37"),
-        partial_price=Decimal("447.13"),
-        planned_shares=Decimal(100),
-        entry_reason="break",
-        signal_time=NOW,
-        stop_price=Decimal("443.37"),
-    )
+    checkpoint.positions[TRADE] = planned(TRADE, at=NOW)
     for number, (leg, quantity) in enumerate(
         [(Leg.ENTRY, 100), (Leg.STOP, 100), (Leg.PARTIAL, 50)]
     ):
@@ -202,3 +188,71 @@ def test_a_fill_is_told_from_a_namesake_by_its_perm_id() -> None:
     book(books, fill(1, "entry", 100, "445.25"))
     assert [each.filled for each in books.intents[:2]] == [0, 100]
     assert books.intents[1].perm_id == 1010
+
+
+@pytest.mark.parametrize(
+    ("entered", "closed", "status"),
+    [(75, 75, TradeStatus.CLOSED), (150, 50, TradeStatus.PARTIAL), (75, 0, TradeStatus.OPEN)],
+)
+def test_the_status_follows_from_the_entered_and_the_closed_shares(
+    entered: int, closed: int, status: TradeStatus
+) -> None:
+    books = day_with_bracket()
+    book(books, fill(1, "entry", entered, "445.25"))
+    if closed:
+        book(books, fill(2, "stop", closed, "447.25"))
+    assert books.positions[TRADE].status is status
+
+
+def test_the_days_counters_begin_at_the_reset() -> None:
+    books = day_with_bracket()
+    book(books, fill(1, "entry", 100, "445.25"))
+    book(books, fill(2, "stop", 100, "443.37", realized="-190.00"))
+    assert (books.session.daily_pnl, books.session.trades_today) == (Decimal(-190), 1)
+    books.session.reset_at = NOW + timedelta(minutes=1)
+    refold(books)
+    assert (books.session.daily_pnl, books.session.trades_today) == (Decimal(0), 0)
+    books.session.reset_at = NOW
+    refold(books)
+    assert (books.session.daily_pnl, books.session.trades_today) == (Decimal(-190), 1)
+
+
+def test_a_trade_that_was_opened_before_the_reset_is_no_trade_of_the_session() -> None:
+    books = day_with_bracket()
+    book(books, fill(1, "entry", 60, "445.25"))
+    books.session.reset_at = NOW + timedelta(minutes=1)
+    book(books, replace(fill(2, "entry", 40, "445.25"), time=NOW + timedelta(minutes=2)))
+    assert books.session.trades_today == 0
+
+
+def test_the_brokers_profit_counts_whoever_gave_the_order() -> None:
+    books = day_with_bracket()
+    stranger = replace(fill(1, "stop", 5, "444", realized="-12.50"), order_ref="", perm_id=77)
+    book(books, stranger)
+    assert books.session.daily_pnl == Decimal("-12.50")
+
+
+def test_a_realised_profit_is_not_forgotten_when_only_the_commission_is_told_again() -> None:
+    books = day_with_bracket()
+    book(books, fill(1, "entry", 100, "445.25"))
+    book(books, fill(2, "stop", 100, "443.37", commission="1.00", realized="-190.00"))
+    assert not book(books, fill(2, "stop", 100, "443.37", commission="1.00"))
+    assert books.session.daily_pnl == Decimal("-190.00")
+
+
+def test_an_execution_that_is_unbooked_leaves_nothing_behind() -> None:
+    books = day_with_bracket()
+    before = books.model_copy(deep=True)
+    book(books, fill(1, "entry", 40, "445.25"))
+    unbook(books, list(books.executions))
+    assert books.positions == before.positions
+    assert (books.session, books.executions) == (before.session, {})
+    assert books.intents[0].filled == 0
+
+
+def test_a_correction_to_no_shares_is_no_fill_and_no_trade() -> None:
+    books = day_with_bracket()
+    book(books, fill(1, "entry", 100, "445.25"))
+    book(books, fill(1, "entry", 0, "445.25", revision=2))
+    position = books.positions[TRADE]
+    assert (position.status, books.session.trades_today) == (TradeStatus.PENDING, 0)
