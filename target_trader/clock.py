@@ -1,8 +1,9 @@
 """The one place where the bot learns what time it is, always as New York sees it.
 
 `MarketClock` knows only what the broker says: its own time at connect, then the end of each
-bar. A day can therefore be replayed at any speed and the bot does not notice. `SystemClock`
-is the clock of the machine, for live trading without that wish. Only this file reads it.
+bar, and its time again when no bar has come for a while. A day can therefore be replayed at any
+speed and the bot does not notice. `SystemClock` is the clock of the machine, for live trading
+without that wish. Only this file reads it.
 """
 
 import asyncio

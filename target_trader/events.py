@@ -5,36 +5,32 @@ or raises a doubt, and a doubt is settled by asking the broker (`ask`), never by
 message: messages are missing, doubled and out of order (tws-protocol.md sections 3.4, 3.8).
 """
 
+import logging
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Protocol
 
 from target_trader.books import Books
-from target_trader.clock import Clock
 from target_trader.failpoints import failpoint
 from target_trader.ledger import book
 from target_trader.library import CommissionReport, Contract, Fill, Trade
-from target_trader.log import LOG
+from target_trader.log import tell
 from target_trader.matching import Context, confirm, find
-from target_trader.names import IntentState, Leg, exec_stem, parse_ref, plain
+from target_trader.names import IntentState, Leg, exec_revision, exec_stem, parse_ref, plain
 from target_trader.orders import OrderDesk
 from target_trader.picture import BrokerExecution
+from target_trader.questions import Questions
 from target_trader.report import money
 from target_trader.state.checkpoint import Intent
 from target_trader.translate import execution_of, order_of
 
 REJECTIONS = frozenset({110, 200, 201, 203, 320, 321, 387, 388, 10052, 10243})
 INFORMATION = frozenset({165, 399, 404, 434, 492, 10167})
+# Why bars may not come: no permission, delayed only, another login has the data (section 3.8).
+NO_BARS = frozenset({354, 420, 10089, 10168, 10182, 10186, 10190, 10197})
 ENDED = frozenset({"Cancelled", "ApiCancelled"})
 LINK_LOST = 1100
-LINK_BACK = frozenset({1101, 1102})
-
-
-class AskLater(Protocol):
-    """Has the broker asked after the grace period if the doubt is still there then."""
-
-    def __call__(self, reason: str, still: Callable[[], bool] = ...) -> None:
-        """Plan the question."""
+DATA_LOST = 1101
+DATA_KEPT = 1102
 
 
 class BrokerEvents:
@@ -45,8 +41,7 @@ class BrokerEvents:
         orders: told when a change or a cancel was refused.
         context: makes the context of a single order's confirmation.
         manage: brings the exits of a symbol to what they should be.
-        ask: has the broker asked for everything, as soon as the present message is done.
-        ask_later: the same after the grace period.
+        questions: where it is left that the broker is to be asked.
     """
 
     def __init__(
@@ -56,26 +51,19 @@ class BrokerEvents:
         *,
         context: Callable[[], Context],
         manage: Callable[[str], None],
-        ask: Callable[[str], None],
-        ask_later: AskLater,
+        questions: Questions,
     ) -> None:
         self.books = books
         self.orders = orders
         self.context = context
         self.manage = manage
-        self.ask = ask
-        self.ask_later = ask_later
+        self.questions = questions
         self.withdrawn: set[int] = set()
         self.told: dict[str, Decimal] = {}
-        self.link_up = True
-
-    @property
-    def clock(self) -> Clock:
-        """The bot's clock."""
-        return self.books.clock
+        self.filled: dict[int, Decimal] = {}
 
     def on_execution(self, _trade: Trade, fill: Fill) -> None:
-        """Book a live fill, then let the exits follow it."""
+        """Book a live fill, or the correction of one, then let the exits follow it."""
         execution = execution_of(fill, None)
         if self.concerns_us(execution) and self.book_fill(execution):
             self.follow_fill(execution)
@@ -83,7 +71,10 @@ class BrokerEvents:
     def concerns_us(self, execution: BrokerExecution) -> bool:
         """Tell whether an execution is in one of our symbols or carries our ref."""
         watched = self.context().watchlist.setup(execution.symbol) is not None
-        return watched or parse_ref(execution.order_ref) is not None
+        known = any(
+            each.symbol == execution.symbol for each in self.books.checkpoint.open_positions()
+        )
+        return watched or known or parse_ref(execution.order_ref) is not None
 
     def book_fill(self, execution: BrokerExecution) -> bool:
         """Book one execution and make it durable, with all that follows from it in one save."""
@@ -93,24 +84,39 @@ class BrokerEvents:
         failpoint("fill.before_save")
         self.books.save()
         failpoint("fill.saved")
-        words = f"{execution.side} {plain(execution.shares)} {execution.symbol}"
-        LOG.info("FILL %s @ %s (%s)", words, plain(execution.price), execution.order_ref)
+        corrected = is_correction(execution)
+        shares = f"{execution.side} {plain(execution.shares)} {execution.symbol}"
+        words = f"{shares} @ {plain(execution.price)} ({execution.order_ref})"
+        tell(
+            "fill_corrected" if corrected else "fill_booked",
+            f"FILL corrected: {words}" if corrected else f"FILL {words}",
+            symbol=execution.symbol,
+            side=execution.side,
+            shares=execution.shares,
+            price=execution.price,
+            exec_id=execution.exec_id,
+            order_ref=execution.order_ref,
+        )
         return True
 
     def follow_fill(self, execution: BrokerExecution) -> None:
-        """Let the exits follow a fill; ask the broker about one that no trade explains."""
-        checkpoint = self.books.checkpoint
-        position = checkpoint.position_of(execution.symbol)
-        known = any(
-            each.exec_id == execution.exec_id and each.trade_id in checkpoint.positions
-            for each in checkpoint.executions.values()
-        )
-        if not known or (position is not None and position.open_shares < 0):
-            self.ask(f"fill {execution.exec_id} of {execution.symbol} belongs to no trade of ours")
+        """Let the exits follow a fill; ask the broker about one that no trade explains.
+
+        After a correction the broker is asked as well: what later exits earned has changed with
+        it, and that is told only in the answer (tws-protocol.md section 3.6).
+        """
+        checkpoint, symbol = self.books.checkpoint, execution.symbol
+        booked = checkpoint.executions[exec_stem(execution.exec_id)]
+        trade = checkpoint.positions.get(booked.trade_id)
+        if trade is None or trade.open_shares < 0:
+            self.questions.ask(f"fill {execution.exec_id} of {symbol} belongs to no trade of ours")
             return
-        if position is None:
-            LOG.info("%s is flat, daily P&L %s", execution.symbol, money(checkpoint))
-        self.manage(execution.symbol)
+        if checkpoint.position_of(symbol) is None:
+            words = f"{symbol} is flat, daily P&L {money(checkpoint)}"
+            tell("flat", words, symbol=symbol, daily_pnl=checkpoint.session.daily_pnl)
+        self.manage(symbol)
+        if is_correction(execution):
+            self.questions.ask(f"fill {execution.exec_id} of {symbol} was corrected")
 
     def on_commission(self, _trade: Trade, fill: Fill, report: CommissionReport) -> None:
         """Take a commission, and the broker's own realised P&L, into a booked fill.
@@ -129,10 +135,10 @@ class BrokerEvents:
         intent = find(self.books.checkpoint.intents, order)
         if intent is None:
             if parse_ref(order.order_ref) is not None:
-                self.ask(f"order {order.order_ref} is not in the books")
+                self.questions.ask(f"order {order.order_ref} is not in the books")
             return
         if intent.state is IntentState.LOST:
-            self.ask(f"{order.order_ref} works although it was given up as lost")
+            self.questions.ask(f"{order.order_ref} works although it was given up as lost")
         if not intent.live:
             return
         change = self.orders.changing.get(intent.order_id)
@@ -148,22 +154,37 @@ class BrokerEvents:
     def on_status(self, trade: Trade) -> None:
         """Let a status move an intent; it never changes a quantity."""
         if trade.log and trade.log[-1].errorCode:
-            return  # ib_insync's own mark after an error, not the broker's word.
+            return  # The library's own mark after an error, not the broker's word.
         order = order_of(trade)
         intent = find(self.books.checkpoint.intents, order)
-        if intent is None or not intent.live or not order.perm_id:
+        if intent is None or not order.perm_id:
+            return
+        self.doubt_fills(intent, told=order.filled)
+        if not intent.live:
             return
         if order.status in ENDED:
             self.take_end(intent)
         elif order.status == "Inactive":
-            self.ask(f"{intent.order_ref} is inactive")
+            self.questions.ask(f"{intent.order_ref} is inactive")
         elif order.status == "Filled":
             if intent.filled < intent.quantity:
                 name = f"{intent.order_ref}: fills"
-                self.ask_later(name, still=lambda: intent.filled < intent.quantity)
+                self.questions.ask_later(name, still=lambda: intent.filled < intent.quantity)
         elif intent.unseen:
             intent.perm_id, intent.client_id = order.perm_id, order.client_id
             intent.state = IntentState.WORKING
+
+    def doubt_fills(self, intent: Intent, *, told: Decimal) -> None:
+        """Doubt what is booked of an order if its last status says less.
+
+        A status that was overtaken by its fill does so, and the next one mends it. If none does,
+        the exchange has taken a fill back, of which no execution tells.
+        """
+        self.filled[intent.order_id] = told
+        if told < intent.filled:
+            name = f"{intent.order_ref}: fewer fills than booked"
+            ask_later = self.questions.ask_later
+            ask_later(name, lambda: self.filled.get(intent.order_id, intent.filled) < intent.filled)
 
     def take_end(self, intent: Intent) -> None:
         """Take a cancellation: plain when the trade is flat, else the broker is asked.
@@ -171,28 +192,55 @@ class BrokerEvents:
         A stop that is reported cancelled may have been cancelled by a fill whose message is
         still on its way; a new stop on the strength of the status alone could flip the position.
         """
-        position = self.books.checkpoint.position_of(intent.symbol)
-        if position is None and intent.leg is not Leg.ENTRY:
+        trade = self.books.checkpoint.positions.get(intent.trade_id)
+        flat = trade is None or trade.open_shares == 0
+        if flat and intent.leg is not Leg.ENTRY:
             intent.state = IntentState.CANCELLED
             return
-        self.ask(f"{intent.order_ref} is cancelled")
+        self.questions.ask(f"{intent.order_ref} is cancelled")
 
-    def on_error(self, req_id: int, code: int, text: str, _contract: Contract | None) -> None:
-        """Take an error: connectivity, a reject, or a reason to ask."""
+    def on_error(self, req_id: int, code: int, text: str, contract: Contract | None) -> None:
+        """Take an error: connectivity, information, or something about one request or order."""
         if code == LINK_LOST:
-            self.link_up = False
-            LOG.error("IBKR has lost its connection (1100): no new entries")
-        elif code in LINK_BACK:
-            self.link_up = True
-            self.ask(f"IBKR is connected again ({code})")
-        if code in INFORMATION or 2100 <= code < 2200:
-            return
+            self.lose_link()
+        elif code in {DATA_LOST, DATA_KEPT}:
+            self.regain_link(code)
+        elif 2100 <= code < 2200:
+            # The data farms: what they cannot deliver is missed as bars, nothing else follows.
+            tell("ibkr_notice", f"IBKR says {code}: {text}", code=code)
+        elif code in NO_BARS:
+            symbol = contract.symbol if contract is not None else f"request {req_id}"
+            words = f"No bars of {symbol}, so no entries in it: IBKR says {code}: {text}"
+            tell("no_bars", words, level=logging.WARNING, code=code, symbol=symbol)
+        elif code not in INFORMATION:
+            self.on_order_error(req_id, code, text)
+
+    def lose_link(self) -> None:
+        """Take note that IBKR's own line is down: what is sent now may be lost, late or doubled."""
+        if self.questions.link_up:
+            self.questions.link_lost_at = self.books.clock.now()
+            words = "IBKR has lost its connection (1100): no new entries"
+            tell("link_lost", words, level=logging.ERROR, code=LINK_LOST)
+
+    def regain_link(self, code: int) -> None:
+        """Ask for everything that was missed; after 1101 for the bars as well."""
+        self.questions.link_lost_at = None
+        kept = "data kept" if code == DATA_KEPT else "data lost, subscribing again"
+        tell("link_back", f"IBKR is connected again ({code}): {kept}", code=code)
+        if code == DATA_LOST:
+            self.questions.data_lost = True
+        self.questions.ask(f"IBKR is connected again ({code})")
+
+    def on_order_error(self, req_id: int, code: int, text: str) -> None:
+        """Take an error about one of our orders, or say one that is about nothing of ours."""
         if req_id in self.withdrawn:
-            LOG.info("Order %s is withdrawn: %s %s", req_id, code, text)
+            words = f"Order {req_id} is withdrawn: {code} {text}"
+            tell("order_withdrawn", words, order_id=req_id, code=code)
             return
         intent = self.books.checkpoint.intent_by_id(req_id) if req_id > 0 else None
         if intent is None:
-            LOG.warning("IBKR says %s: %s (request %s)", code, text, req_id)
+            words = f"IBKR says {code}: {text} (request {req_id})"
+            tell("ibkr_error", words, level=logging.WARNING, code=code, request=req_id)
             return
         self.orders.cancelling.discard(req_id)
         if self.orders.changing.pop(req_id, None) is not None:
@@ -200,25 +248,31 @@ class BrokerEvents:
         if not intent.live:
             return
         if code in REJECTIONS and intent.unseen:
-            LOG.error("%s is rejected: %s %s", intent.order_ref, code, text)
             intent.state = IntentState.REJECTED
-        self.ask(f"{intent.order_ref}: {code} {text}")
+            words = f"{intent.order_ref} is rejected: {code} {text}"
+            facts = {"order_ref": intent.order_ref, "order_id": req_id, "code": code}
+            tell("order_rejected", words, level=logging.ERROR, **facts)
+        self.questions.ask(f"{intent.order_ref}: {code} {text}")
 
     def on_position(self, symbol: str, quantity: Decimal) -> None:
         """Notice a position that is not ours to the share; it may only be early or late."""
         self.told[symbol] = quantity
         if self.disagrees(symbol):
-            self.ask_later(f"{symbol}: position", still=lambda: self.disagrees(symbol))
+            self.questions.ask_later(f"{symbol}: position", still=lambda: self.disagrees(symbol))
 
     def disagrees(self, symbol: str) -> bool:
-        """Tell whether the last pushed position of a watched symbol is not in the books."""
-        position = self.books.checkpoint.position_of(symbol)
-        held = Decimal(0) if position is None else position.signed_quantity
-        watched = self.context().watchlist.setup(symbol) is not None
-        return watched and self.told.get(symbol, held) != held
+        """Tell whether the last pushed position of a symbol of ours is not in the books."""
+        held = self.books.checkpoint.held(symbol)
+        ours = self.context().watchlist.setup(symbol) is not None or held != 0
+        return ours and self.told.get(symbol, held) != held
 
     def forget_connection(self) -> None:
         """Forget what belonged to the last connection."""
         self.withdrawn.clear()
         self.told.clear()
-        self.link_up = True
+        self.filled.clear()
+
+
+def is_correction(execution: BrokerExecution) -> bool:
+    """Tell whether an execution replaces an earlier telling of the same fill."""
+    return exec_revision(execution.exec_id) > 1

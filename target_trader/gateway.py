@@ -1,17 +1,20 @@
 """The connection to TWS or IB Gateway: connect, ask, subscribe.
 
-Every wait has a deadline, and every way of not getting an answer is a `NotConnectedError`. What the
-answers mean is decided in `reconcile.py`.
+Every wait has a deadline, and not getting an answer is a `NotConnectedError`; a line that is known
+to be dead before anything is asked is the library's own `ConnectionError`. What the answers mean
+is decided in `reconcile.py`, when to ask in `recovery.py`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+import logging
+from collections.abc import Awaitable, Iterable, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from target_trader.equity import AccountFigures, figures_of
 from target_trader.errors import NotConnectedError
-from target_trader.library import IB, Contract, RealTimeBarList
-from target_trader.log import LOG
+from target_trader.library import IB, Contract, Fill, IbPosition, RealTimeBarList, Trade
+from target_trader.log import tell
 from target_trader.names import decimal_of
 from target_trader.picture import BrokerOrder, BrokerPosition, Picture
 from target_trader.state.checkpoint import ContractRecord
@@ -20,6 +23,7 @@ from target_trader.translate import contract_of, execution_of, order_of
 ANSWER_SECONDS = 10.0
 CONNECT_SECONDS = 4.0
 BAR_SECONDS = 5
+CLIENT_ID_IN_USE = 326
 
 T = TypeVar("T")
 
@@ -28,7 +32,7 @@ class Gateway:
     """One client id's connection.
 
     Args:
-        ib: the ib_insync client; its events are the caller's business.
+        ib: the client library's object; its events are the caller's business.
         host: where TWS or the gateway listens.
         port: its port, 7497 for paper trading.
         client_id: the same one in every life of the bot, or it loses sight of its orders
@@ -42,20 +46,60 @@ class Gateway:
         self.host = host
         self.port = port
         self.client_id = client_id
+        self.bars: dict[str, RealTimeBarList] = {}
+        self.refused = asyncio.Event()
+        self.ib.errorEvent += self.note_refusal
+
+    @property
+    def connected(self) -> bool:
+        """The broker can be asked."""
+        return bool(self.ib.isConnected())
+
+    def note_refusal(self, _request: int, code: int, _text: str, _contract: object) -> None:
+        """Hear that the client id is taken: the libraries only wait for their time-out then."""
+        if code == CLIENT_ID_IN_USE:
+            self.refused.set()
 
     async def connect(self) -> None:
-        """Connect, and let ib_insync synchronise.
+        """Connect, and let the library synchronise.
 
         Raises:
             NotConnectedError: refused, no answer in time, or the client id is still taken (326).
         """
-        try:
-            await self.ib.connectAsync(
+        self.refused.clear()
+        self.bury_dead_transport()
+        connecting = asyncio.ensure_future(
+            self.ib.connectAsync(
                 self.host, self.port, clientId=self.client_id, timeout=CONNECT_SECONDS
             )
+        )
+        refusal = asyncio.ensure_future(self.refused.wait())
+        try:
+            waiting: set[asyncio.Future[Any]] = {connecting, refusal}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if self.refused.is_set():
+                # Another id could not touch the orders of this one (tws-protocol.md section 3.3).
+                raise NotConnectedError(
+                    f"{self.host}:{self.port}: client id {self.client_id} is still in use (326); "
+                    "no other id is tried, it could not manage this bot's orders"
+                )
+            await connecting
         except (TimeoutError, OSError) as error:
-            reason = str(error) or "no answer in time, or the client id is still in use"
+            reason = str(error) or "no answer in time"
             raise NotConnectedError(f"{self.host}:{self.port}: {reason}") from error
+        finally:
+            connecting.cancel()
+            refusal.cancel()
+            await asyncio.gather(connecting, refusal, return_exceptions=True)
+
+    def bury_dead_transport(self) -> None:
+        """End what is left of a connection whose other side no longer reads.
+
+        The library waits for it to flush before it connects again, and that may be for ever.
+        """
+        transport = self.ib.client.conn.transport
+        if transport is not None:
+            transport.abort()
 
     async def answer(self, question: Awaitable[T]) -> T:
         """Wait for one answer, with a deadline."""
@@ -74,16 +118,17 @@ class Gateway:
         try:
             return await self.answer(self.ib.reqCurrentTimeAsync())
         except NotConnectedError:
-            if not self.ib.isConnected():
+            if not self.connected:
                 raise
-            LOG.warning("IBKR does not tell its time")
+            tell("no_broker_time", "IBKR does not tell its time", level=logging.WARNING)
             return None
 
     async def contracts(self, symbols: Iterable[str]) -> dict[str, Contract]:
         """Complete the contracts of some stocks; one that the broker does not know is left out."""
         wanted = [contract_of(ContractRecord(symbol=symbol)) for symbol in symbols]
         known = await self.answer(self.ib.qualifyContractsAsync(*wanted))
-        return {contract.symbol: contract for contract in known}
+        # ib_async puts None where the other library leaves a contract out.
+        return {contract.symbol: contract for contract in filter(None, known)}
 
     async def ask(self) -> Picture:
         """Ask for everything: positions, orders of all clients, completed orders, executions.
@@ -95,17 +140,18 @@ class Gateway:
         open_trades = await self.answer(self.ib.reqAllOpenOrdersAsync())
         completed = await self.answer(self.ib.reqCompletedOrdersAsync(apiOnly=False))
         fills = await self.answer(self.ib.reqExecutionsAsync())
-        held = {
-            position.contract.conId: BrokerPosition(
-                symbol=position.contract.symbol
-                if position.contract.secType == "STK"
-                else position.contract.localSymbol,
-                quantity=decimal_of(position.position),
-                average_cost=decimal_of(position.avgCost),
-                con_id=position.contract.conId,
-            )
-            for position in positions
-        }
+        return self.picture_of(positions, open_trades, completed=completed, fills=fills)
+
+    def picture_of(
+        self,
+        positions: Sequence[IbPosition],
+        open_trades: Sequence[Trade],
+        *,
+        completed: Sequence[Trade],
+        fills: Sequence[Fill],
+    ) -> Picture:
+        """Make one picture of the answers, the last word on each position and order."""
+        held = {position.contract.conId: position_of(position) for position in positions}
         # The answer to a repeated question has no commissions in it; the first telling has.
         reports = {each.execution.execId: each.commissionReport for each in self.ib.fills()}
         working: dict[int, BrokerOrder] = {}
@@ -121,12 +167,34 @@ class Gateway:
             ),
         )
 
-    def subscribe(self, contracts: Iterable[Contract]) -> list[RealTimeBarList]:
-        """Ask for five-second bars of trades, also outside regular hours."""
-        return [
-            self.ib.reqRealTimeBars(contract, BAR_SECONDS, "TRADES", useRTH=False)
-            for contract in contracts
-        ]
+    def account(self) -> AccountFigures | None:
+        """Return cash and worth of the account, as last told; None when they were not."""
+        if not self.connected:
+            return None
+        accounts = self.ib.managedAccounts()
+        values = self.ib.accountValues(accounts[0]) if accounts else []
+        return figures_of(
+            (each.tag, each.value) for each in values if each.currency not in {"", "BASE"}
+        )
+
+    def subscribe(self, contracts: Iterable[Contract]) -> None:
+        """Ask for five-second bars of trades, also outside regular hours; once a symbol."""
+        for contract in contracts:
+            if contract.symbol not in self.bars:
+                self.bars[contract.symbol] = self.ib.reqRealTimeBars(
+                    contract, BAR_SECONDS, "TRADES", useRTH=False
+                )
+
+    def subscribe_anew(self) -> None:
+        """Give up the subscriptions and ask again; what comes under the old ids is dropped."""
+        old, self.bars = self.bars, {}
+        for bars in old.values():
+            self.ib.cancelRealTimeBars(bars)
+        self.subscribe(bars.contract for bars in old.values())
+
+    def is_current(self, bars: RealTimeBarList) -> bool:
+        """Tell whether bars belong to the present subscription of their symbol."""
+        return self.bars.get(bars.contract.symbol) is bars
 
     def raise_order_ids(self, floor: int) -> None:
         """Never use an order id below `floor`: the broker's counter may roll back (section 3.1)."""
@@ -137,5 +205,22 @@ class Gateway:
         self.ib.client.cancelOrder(order_id, "")
 
     def disconnect(self) -> None:
-        """Leave."""
+        """Leave, and forget what the connection was told.
+
+        The library forgets by itself only when the other side has closed. Request ids begin again
+        with the next connection, and an old subscription must not get its messages.
+        """
+        self.bars = {}
         self.ib.disconnect()
+        self.ib.wrapper.reset()
+
+
+def position_of(position: IbPosition) -> BrokerPosition:
+    """Take a position; anything but a stock goes by the name of its contract."""
+    contract = position.contract
+    return BrokerPosition(
+        symbol=contract.symbol if contract.secType == "STK" else contract.localSymbol,
+        quantity=decimal_of(position.position),
+        average_cost=decimal_of(position.avgCost),
+        con_id=contract.conId,
+    )
