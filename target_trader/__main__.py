@@ -1,4 +1,4 @@
-"""The command line: `python -m target_trader trade|state|failpoints`.
+"""The command line: `python -m target_trader trade`, and the commands of `commands.py`.
 
 A bot that is broken on purpose is this bot with one part replaced, in a file of its own:
 
@@ -15,31 +15,45 @@ A bot that is broken on purpose is this bot with one part replaced, in a file of
         main(orders_factory=SendsFirst)
 
 `trader_class` replaces the whole `Trader`, `store_factory` the store. The command line stays.
+
+Exit codes: 0 stopped as told, 1 a failure of the machine, 2 something that the user has to change,
+3 halted until a person has looked (`resume`).
 """
 
 import asyncio
-import json
+import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from target_trader.clock import Clock, MarketClock, SystemClock
-from target_trader.errors import TraderError
-from target_trader.failpoints import FAILPOINTS, arm
-from target_trader.log import LOG, start_logging
+from target_trader.commands import ConfigFile, RedisUrl, StateDir, Store, StoreFactory, add_commands
+from target_trader.commands import settled as settle_options
+from target_trader.config import Config
+from target_trader.errors import EngineHaltedError, TraderError
+from target_trader.failpoints import arm
+from target_trader.library import require_library
+from target_trader.log import start_logging, tell
 from target_trader.orders import OrderDesk
-from target_trader.settings import ClockKind, StoreKind, TraderOptions, load_watchlist
-from target_trader.state.checkpoint import Checkpoint
-from target_trader.state.choice import open_store, read_state
+from target_trader.settings import ClockKind, Library, LogFormat, TraderOptions
+from target_trader.state.choice import open_store
 from target_trader.state.store import StateStore
 from target_trader.trader import OrdersFactory, Trader
 
-StoreFactory = Callable[[StoreKind, Path], StateStore]
+HALTED = 3
+
+Host = Annotated[
+    str | None, typer.Option(help="Where TWS or the gateway listens (default 127.0.0.1)")
+]
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Its port (default 7497)")]
+ClientId = Annotated[int | None, typer.Option(min=0, help="Always the same one (default 2001)")]
+ClientLibrary = Annotated[
+    Library | None, typer.Option(help="What speaks to IBKR (default ib_insync)")
+]
 
 
 def build_app(
@@ -56,100 +70,88 @@ def build_app(
 
     @app.command()
     def trade(
-        state_dir: Annotated[Path, typer.Option(help="Folder of the state; made when missing.")],
-        watchlist: Annotated[Path, typer.Option(help="JSON file with the day's levels.")],
-        host: Annotated[str, typer.Option(help="Where TWS or the gateway listens.")] = "127.0.0.1",
-        port: Annotated[int, typer.Option(min=1, max=65535, help="Its port.")] = 7497,
-        client_id: Annotated[int, typer.Option(min=0, help="Always the same one.")] = 2001,
-        store: Annotated[StoreKind, typer.Option(help="How the state is kept.")] = StoreKind.JSON,
-        clock: Annotated[ClockKind, typer.Option(help="Whose time to believe.")] = ClockKind.MARKET,
+        state_dir: StateDir = None,
+        watchlist: Annotated[Path | None, typer.Option(help="JSON with the day's levels.")] = None,
+        host: Host = None,
+        port: Port = None,
+        client_id: ClientId = None,
+        store: Store = None,
+        redis_url: RedisUrl = None,
+        clock: Annotated[
+            ClockKind | None, typer.Option(help="Whose time to believe (default market)")
+        ] = None,
+        library: ClientLibrary = None,
+        log_format: Annotated[
+            LogFormat | None, typer.Option(help="Text, or one JSON object a line (default text)")
+        ] = None,
+        config: ConfigFile = None,
     ) -> None:
-        """Trade until SIGTERM or Ctrl-C; protective orders stay at the broker."""
-        arm(os.environ.get("FAILPOINTS", ""))
-        options = TraderOptions(
-            host=host,
-            port=port,
-            client_id=client_id,
-            state_dir=state_dir,
-            store=store,
-            watchlist=load_watchlist(watchlist),
-            watchlist_name=watchlist.name,
-            clock=clock,
+        """Trade until SIGTERM or Ctrl-C; protective orders stay at the broker.
+
+        Every default can be set in the file of --config or by an environment variable
+        TARGET_TRADER_SECTION_KEY; an option wins over both.
+        """
+        given = {
+            "--state-dir": ("state", "dir", state_dir),
+            "--watchlist": ("trade", "watchlist", watchlist),
+            "--host": ("broker", "host", host),
+            "--port": ("broker", "port", port),
+            "--client-id": ("broker", "client_id", client_id),
+            "--store": ("state", "store", store),
+            "--redis-url": ("state", "redis_url", redis_url),
+            "--clock": ("trade", "clock", clock),
+            "--library": ("broker", "library", library),
+            "--log-format": ("log", "format", log_format),
+        }
+        settings = settle_options(config, given).config
+        trade_as(
+            settings,
+            trader_class=trader_class,
+            orders_factory=orders_factory,
+            store_factory=store_factory,
         )
-        kept = store_factory(store, state_dir)
-        try:
-            asyncio.run(
-                run(options, kept, trader_class=trader_class, orders_factory=orders_factory)
-            )
-        finally:
-            kept.close()
 
-    @app.command()
-    def state(
-        state_dir: Annotated[Path, typer.Option(help="Folder of the state.")],
-        store: Annotated[StoreKind, typer.Option(help="How the state is kept.")] = StoreKind.JSON,
-    ) -> None:
-        """Print what the bot believes, as one JSON object; changes nothing."""
-        loaded = read_state(store, state_dir)
-        for problem in loaded.problems:
-            typer.echo(f"damaged state: {problem}", err=True)
-        typer.echo(json.dumps(belief(loaded.checkpoint), sort_keys=True))
-
-    @app.command()
-    def failpoints() -> None:
-        """List the failpoints that the environment variable FAILPOINTS can arm."""
-        for name, words in FAILPOINTS.items():
-            typer.echo(f"{name:22} {words}")
-
+    add_commands(app, store_factory)
     return app
 
 
-def belief(checkpoint: Checkpoint | None) -> dict[str, Any]:
-    """Return what `state` prints; the empty belief when there is no state."""
-    positions = checkpoint.open_positions() if checkpoint else []
-    return {
-        "positions": {
-            each.symbol: {
-                "quantity": str(each.signed_quantity),
-                "entry_price": str(each.entry_price),
-                "stop_price": str(each.stop_price),
-                "partials": len(each.partials_taken),
-                "status": each.status.value,
-            }
-            for each in positions
-        },
-        "attempts": dict(checkpoint.attempts) if checkpoint else {},
-        "intents": [
-            {
-                "order_ref": each.order_ref,
-                "leg": each.leg.value,
-                "state": each.state.value,
-                "quantity": str(each.quantity),
-                "order_id": each.order_id,
-                "perm_id": each.perm_id,
-            }
-            for each in (checkpoint.intents if checkpoint else [])
-        ],
-        "executions": sorted(each.exec_id for each in checkpoint.executions.values())
-        if checkpoint
-        else [],
-        "realized_pnl": str(checkpoint.session.daily_pnl) if checkpoint else "0",
-        "trades_today": checkpoint.session.trades_today if checkpoint else 0,
-        "halted": checkpoint.halted if checkpoint else None,
-        "saved_at": checkpoint.saved_at.isoformat() if checkpoint else None,
-    }
+def trade_as(
+    settings: Config,
+    *,
+    trader_class: type[Trader],
+    orders_factory: OrdersFactory,
+    store_factory: StoreFactory,
+) -> None:
+    """Run a bot with these settings until it is told to stop."""
+    options = settings.options()
+    require_library(options.library, os.environ)
+    arm(os.environ.get("FAILPOINTS", ""))
+    clock: Clock = MarketClock() if options.clock is ClockKind.MARKET else SystemClock()
+    start_logging(clock, kind=settings.log.format, file=settings.log.file)
+    kept = store_factory(options.store, options.state_dir, redis_url=options.redis_url)
+    try:
+        asyncio.run(
+            run(
+                options,
+                kept,
+                clock=clock,
+                trader_class=trader_class,
+                orders_factory=orders_factory,
+            )
+        )
+    finally:
+        kept.close()
 
 
 async def run(
     options: TraderOptions,
     store: StateStore,
     *,
+    clock: Clock,
     trader_class: type[Trader] = Trader,
     orders_factory: OrdersFactory = OrderDesk,
 ) -> None:
     """Run a bot until SIGTERM or SIGINT, with the given parts in the place of its own."""
-    clock: Clock = MarketClock() if options.clock is ClockKind.MARKET else SystemClock()
-    start_logging(clock)
     trader = trader_class(options, store, clock=clock, orders_factory=orders_factory)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -163,17 +165,22 @@ def main(
     orders_factory: OrdersFactory = OrderDesk,
     store_factory: StoreFactory = open_store,
 ) -> None:
-    """Run the command line; exit code 2 for what its user has to change, 1 for a failure."""
+    """Run the command line; the exit codes are those of the module's docstring."""
     app = build_app(
         trader_class=trader_class, orders_factory=orders_factory, store_factory=store_factory
     )
     try:
         app()
     except TraderError as error:
-        typer.echo(f"target_trader: {error}", err=True)
+        for line in str(error).splitlines():
+            typer.echo(f"target_trader: {line}", err=True)
         sys.exit(2)
+    except EngineHaltedError as error:
+        tell("engine_halted", str(error), level=logging.CRITICAL)
+        sys.exit(HALTED)
     except OSError as error:
-        LOG.critical("Stopped by a failure; protective orders stay at IBKR: %s", error)
+        words = f"Stopped by a failure; protective orders stay at IBKR: {error}"
+        tell("failed", words, level=logging.CRITICAL)
         sys.exit(1)
 
 

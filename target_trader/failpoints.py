@@ -22,6 +22,7 @@ FAILPOINTS: Mapping[str, str] = {
     "order.sent.stop": "a stop has been handed to the socket",
     "order.sent.partial": "the partial exit has been handed to the socket",
     "order.sent.target": "the target exit has been handed to the socket",
+    "order.sent.exit": "the market exit of a whole position has been handed to the socket",
     "fill.before_save": "a fill is booked in memory only",
     "fill.saved": "a booked fill is durable, the exits do not follow it yet",
     "state.temp_written": "JSON: the temporary file is written and not synced",
@@ -30,6 +31,9 @@ FAILPOINTS: Mapping[str, str] = {
     "state.renamed": "JSON: the new version is in place, the folder not synced",
     "sqlite.before_commit": "SQLite: the transaction is open and complete",
     "sqlite.committed": "SQLite: the transaction is committed",
+    "redis.before_write": "Redis: the transaction is complete and not sent",
+    "redis.written": "Redis: the transaction is done, the folder does not witness it yet",
+    "redis.witnessed": "Redis: the save is done and witnessed",
     "exits.before_modify": "a stop is about to be moved or resized",
     "exits.modified": "the changed stop has been handed to the socket",
     "recovery.loaded": "the stored state is loaded, the broker has not been asked",
@@ -87,6 +91,11 @@ def failpoint(name: str) -> None:
     term = active.pick(name)
     if term is None or term.action == "off":
         return
+    end_process(name, term)
+
+
+def end_process(name: str, term: Term) -> None:  # pragma: no cover - its measurement dies with it
+    """End the process at once, as a crash would, and say where."""
     # os.write, because a buffered stream would lose the line that says why the process died.
     os.write(2, f"failpoint {name}: {term.action}\n".encode())
     if term.action == "kill":

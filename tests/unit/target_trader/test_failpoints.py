@@ -11,7 +11,7 @@ import pytest
 
 import target_trader
 from target_trader.errors import TraderError
-from target_trader.failpoints import FAILPOINTS, Failpoints, parse_failpoints
+from target_trader.failpoints import FAILPOINTS, Failpoints, failpoint, parse_failpoints
 
 PASS_FIVE_TIMES = """
 import sys
@@ -87,7 +87,7 @@ def test_kill_is_a_sigkill_that_is_announced_first() -> None:
         [sys.executable, "-c", PASS_FIVE_TIMES, "intents.saved=2*off->1*kill"],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert done.returncode == -signal.SIGKILL
@@ -100,7 +100,7 @@ def test_exit_ends_the_process_with_its_code() -> None:
         [sys.executable, "-c", PASS_FIVE_TIMES, "intents.saved=exit(7)"],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert done.returncode == 7
@@ -120,3 +120,16 @@ def test_every_failpoint_in_the_code_is_listed_and_the_other_way_round() -> None
     sent = {name for name in FAILPOINTS if name.startswith("order.sent.")}
     assert used == set(FAILPOINTS) - sent
     assert "order.sent.{intent.leg}" in text
+
+
+def test_an_armed_place_is_passed_while_its_term_says_off_and_the_count_goes_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    armed = parse_failpoints("fill.saved=1*off->1*kill")
+    assert armed is not None
+    monkeypatch.setattr("target_trader.failpoints.active", armed)
+    failpoint("fill.before_save")
+    failpoint("fill.saved")
+    term = armed.pick("fill.saved")
+    assert term is not None
+    assert term.action == "kill"
