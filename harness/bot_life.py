@@ -18,6 +18,7 @@ from harness.clock import Deadline
 from harness.errors import HarnessError
 from harness.history.writer import HistoryWriter, read_belief
 from harness.points import FailPoint, Quiet, WirePoint
+from harness.redis_process import RedisProcess
 from harness.targets import BotSpec, Child, Gone, Halted, Quieted, Session, Watch, launch
 from harness.targets.process import run_to_end
 from harness.targets.quiet import Settled
@@ -58,6 +59,7 @@ class Equipment:
     history: HistoryWriter
     log: Path
     limits: Limits
+    redis: RedisProcess | None = None
 
     @property
     def control(self) -> ControlClient:
@@ -67,6 +69,8 @@ class Equipment:
     def scrub(self, words: str) -> str:
         """Words without what differs between two runs of a case: the folder and the port."""
         folder = str(self.log.parent)
+        if self.redis is not None:
+            words = words.replace(self.redis.url, "REDIS_URL")
         return words.replace(folder, "FOLDER").replace(str(self.session.port), "PORT")
 
 
@@ -116,7 +120,8 @@ class BotLife:
         """
         self._arm()
         child = self._launch()
-        watch = Watch(child, self._kit.control, queues=self._kit.queues)
+        kit = self._kit
+        watch = Watch(child, kit.control, queues=kit.queues, neighbour=kit.redis)
         outcome = self._await_ready(watch)
         return self._follow_tape(watch) if outcome is None else outcome
 
@@ -140,7 +145,9 @@ class BotLife:
         command = self._kit.bot.state_command(self._kit.session)
         if command is None:
             return
-        code, out, err = run_to_end(command, seconds=STATE_SECONDS)
+        code, out, err = run_to_end(
+            command, seconds=STATE_SECONDS, environment=self._kit.session.environment
+        )
         if code != 0:
             words = err.strip().splitlines()[-1:] or ["no words"]
             raise HarnessError(
@@ -160,7 +167,7 @@ class BotLife:
 
     def _launch(self) -> Child:
         kit = self._kit
-        environment: dict[str, str] = {}
+        environment = kit.session.environment
         if self._crash is not None and isinstance(self._crash.point, FailPoint):
             environment["FAILPOINTS"] = self._crash.point.terms()
         kit.history.note("launched", self._now(), life=self._number)
@@ -271,6 +278,8 @@ class BotLife:
                     f"the bot is dead and the broker still has its connection after "
                     f"{DISCONNECT_SECONDS:g} s; did the bot hand it to another process group?"
                 )
+        if self._kit.redis is not None:
+            self._kit.redis.await_goodbye()
 
     def _require_child(self) -> Child:
         assert self._child is not None, "the bot was not launched"

@@ -99,8 +99,13 @@ def private_folder() -> Path:
     return private
 
 
-def await_port(child: Child, ready: int) -> int:
-    """Wait for the broker's one line on the ready pipe and return its port.
+def await_port(child: Child, ready: int, *, what: str = "the broker") -> int:
+    """Wait for a server's one line on the ready pipe and return its port.
+
+    Args:
+        child: its process.
+        ready: the end of the pipe to read.
+        what: what messages call it.
 
     Raises:
         HarnessError: it ended, or did not listen in time.
@@ -111,9 +116,9 @@ def await_port(child: Child, ready: int) -> int:
         readable, _, _ = select.select([ready], [], [], deadline.left)
         piece = os.read(ready, 4096) if readable else b""
         if not piece:
-            # The pipe closes when the broker dies; its log says why.
+            # The pipe closes when the server dies; its log says why.
             ended = child.exits_within(1.0)
             how = f"ended with exit code {child.exit_code()}" if ended else "does not listen"
-            raise HarnessError(f"the broker {how}: {' / '.join(child.last_lines()) or 'no words'}")
+            raise HarnessError(f"{what} {how}: {' / '.join(child.last_lines()) or 'no words'}")
         line += piece
     return int(json.loads(line)["port"])

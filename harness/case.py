@@ -46,7 +46,7 @@ class Case(Value):
 
     Attributes:
         scenario: the slug of the scenario that made the case.
-        store: what the bot keeps its state in ("json", "sqlite").
+        store: what the bot keeps its state in ("json", "sqlite", "redis").
         seed: the number that the choices were drawn with; 0 means the plain choices.
         tape: the bars that the market plays, in order.
         watchlist: what the bot is told to watch, as in its watchlist file.
@@ -88,6 +88,9 @@ def canonical(case: Case) -> str:
     """
     record = case.model_dump(mode="json")
     record["broker"] = case.broker.model_dump(mode="json", exclude_defaults=True)
+    if case.broker.faults:
+        # Of a fault, its name is a default: without it two faults would be one.
+        record["broker"]["faults"] = case.broker.model_dump(mode="json")["faults"]
     return json.dumps(record, sort_keys=True, separators=(",", ":"))
 
 

@@ -40,7 +40,8 @@ Bot = Annotated[
 BotCommand = Annotated[
     str | None,
     typer.Option(
-        help="Command line of any bot, with {port} {state_dir} {store} {client_id} {watchlist}."
+        help="Command line of any bot, with {port} {state_dir} {store} {client_id} {watchlist} "
+        "{redis_url}."
     ),
 ]
 BotStateCommand = Annotated[

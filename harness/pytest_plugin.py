@@ -27,7 +27,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--bot", help="a bot's Python file or module; default: the reference bot")
     group.addoption(
         "--bot-command",
-        help="command line of any bot, with {port} {state_dir} {store} {client_id} {watchlist}",
+        help="command line of any bot, with {port} {state_dir} {store} {client_id} {watchlist} "
+        "{redis_url}",
     )
     group.addoption("--bot-state-command", help="prints what that bot believes, as JSON")
     group.addoption(

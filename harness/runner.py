@@ -18,6 +18,7 @@ from harness.case import Case, Crash
 from harness.downtime.play import play_downtime
 from harness.errors import HarnessError, UserError
 from harness.history.writer import HistoryWriter
+from harness.redis_process import RedisProcess, running_redis
 from harness.targets import BotSpec, Session
 from harness.targets.sockets import LoopbackQueues
 from harness.token import Token
@@ -45,7 +46,7 @@ class RunFolder:
 def run_case(case: Case, bot: BotSpec, folder: Path, *, limits: Limits = PLAIN_LIMITS) -> Path:
     """Run a case and return the path of its history.
 
-    1. Start the broker with the case's tape and settings.
+    1. Start the broker with the case's tape and settings, and a Redis if the store is one.
     2. Launch the bot, with the next crash point armed.
     3. Wait until it is ready: it has asked for bars and is quiet.
     4. Play the tape step by step, each step when the bot is quiet.
@@ -109,6 +110,9 @@ def prepared(case: Case, bot: BotSpec, files: RunFolder, *, limits: Limits) -> I
             f"cannot use the folder {root}: {error.strerror}; give one that is new or empty"
         ) from error
     with contextlib.ExitStack() as cleanup:
+        redis: RedisProcess | None = None
+        if case.store == "redis":
+            redis = cleanup.enter_context(running_redis(root))
         broker = cleanup.enter_context(running_broker(case, root))
         queues = LoopbackQueues()
         cleanup.callback(queues.close)
@@ -121,10 +125,12 @@ def prepared(case: Case, bot: BotSpec, files: RunFolder, *, limits: Limits) -> I
                 state_dir=str(state),
                 store=case.store,
                 watchlist=str(watchlist),
+                redis_url="" if redis is None else redis.url,
             ),
             history=cleanup.enter_context(HistoryWriter(files.history, broker.journal)),
             log=root / "bot.log",
             limits=limits,
+            redis=redis,
         )
 
 

@@ -20,7 +20,7 @@ from harness.explore.draw import PLAIN, Choices, draw
 from harness.history.history import first_words
 from harness.invariants import ALL_INVARIANTS
 
-STORES: tuple[str, ...] = ("json", "sqlite")
+STORES: tuple[str, ...] = ("json", "sqlite", "redis")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
-"""I15: at most two entries for a symbol and a side in a day, over all lives of the bot.
+"""I15: at most two entries at the levels of a symbol and side in a day, over all lives of the bot.
 
-Read from the orderRefs of entries, `STRATEGY|SYMBOL|SIDE|DAY|ATTEMPT|entry`, and from what the
-broker filled; a bot whose refs have another form is judged by the scenarios' own expectations.
+Read from the orderRefs of breakout entries, `PS60|SYMBOL|SIDE|DAY|ATTEMPT|entry`, and from what the
+broker filled: only the breakout strategy has a budget of attempts. A bot whose refs have another
+form is judged by the scenarios' own expectations.
 """
 
 from harness.checks import Invariant, Needs
@@ -11,6 +12,7 @@ from harness.result import Finding
 NAME = "AttemptsHeld"
 ATTEMPTS_MAX = 2
 REF_PARTS = 6
+STRATEGY = "PS60"
 
 
 def check(history: History) -> list[Finding]:
@@ -38,9 +40,9 @@ def check(history: History) -> list[Finding]:
 
 
 def signal_of(order_ref: str) -> str | None:
-    """The ref of an entry without its attempt and leg; None for any other order."""
+    """The ref of a breakout entry without its attempt and leg; None for any other order."""
     parts = order_ref.split("|")
-    if len(parts) != REF_PARTS or parts[-1] != "entry":
+    if len(parts) != REF_PARTS or parts[0] != STRATEGY or parts[-1] != "entry":
         return None
     return "|".join(parts[:-2])
 

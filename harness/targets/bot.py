@@ -17,17 +17,26 @@ from harness.values import Value
 
 REFERENCE = "target_trader"
 CLIENT_ID = 2001
-PLACEHOLDERS = ("port", "state_dir", "store", "client_id", "watchlist")
+PLACEHOLDERS = ("port", "state_dir", "store", "client_id", "watchlist", "redis_url")
 
 
 class Session(Value):
-    """What one run tells its bot: where the broker is and where the state lies."""
+    """What one run tells its bot: where the broker is and where the state lies.
+
+    `redis_url` is empty unless the store is "redis"; the bot also finds it in REDIS_URL.
+    """
 
     port: int
     state_dir: str
     store: str
     watchlist: str
     client_id: int = CLIENT_ID
+    redis_url: str = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables of the bot's commands."""
+        return {"REDIS_URL": self.redis_url} if self.redis_url else {}
 
 
 class BotSpec(Value):
@@ -62,7 +71,8 @@ class BotSpec(Value):
 
         Args:
             bot: path of a Python file, or a module's dotted name, with the reference's arguments.
-            command: a whole command line with {port} {state_dir} {store} {client_id} {watchlist}.
+            command: a whole command line with {port} {state_dir} {store} {client_id} {watchlist}
+                {redis_url}.
             state_command: beside `command`, prints the belief; the same placeholders.
 
         Raises:

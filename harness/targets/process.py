@@ -20,6 +20,8 @@ from harness.errors import HarnessError
 TETHER = Path(__file__).with_name("tether.py")
 END_SECONDS = 10.0
 LAST_LINES = 12
+OURS_ALONE = frozenset({"FAILPOINTS", "REDIS_URL"})
+"""Variables that a run sets itself or not at all."""
 
 
 class Child:
@@ -81,7 +83,7 @@ def launch(
     Args:
         command: program and arguments; no shell.
         log: file that its output is appended to.
-        environment: variables on top of `bot_environment()`.
+        environment: variables on top of `base_environment()`.
         pass_fds: descriptors that it inherits.
     """
     with log.open("ab") as output:
@@ -99,7 +101,7 @@ def launch(
 
 def base_environment() -> dict[str, str]:
     """Our environment without what would make two runs differ (crash-model.md, traps 3 and 6)."""
-    kept = {name: value for name, value in os.environ.items() if name != "FAILPOINTS"}
+    kept = {name: value for name, value in os.environ.items() if name not in OURS_ALONE}
     return kept | {
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -107,8 +109,15 @@ def base_environment() -> dict[str, str]:
     }
 
 
-def run_to_end(command: Sequence[str], *, seconds: float) -> tuple[int, str, str]:
+def run_to_end(
+    command: Sequence[str], *, seconds: float, environment: Mapping[str, str] | None = None
+) -> tuple[int, str, str]:
     """Run a short program and return its exit code, stdout and stderr.
+
+    Args:
+        command: program and arguments; no shell.
+        seconds: how long it may take.
+        environment: variables on top of `base_environment()`.
 
     Raises:
         HarnessError: it does not end in time; it is killed then.
@@ -119,7 +128,7 @@ def run_to_end(command: Sequence[str], *, seconds: float) -> tuple[int, str, str
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=base_environment(),
+        env=base_environment() | dict(environment or {}),
         process_group=0,
     )
     try:

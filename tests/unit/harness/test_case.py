@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from pydantic import ValidationError
 
+from fakebroker.faults.field import HalfAlive, TimesUnknown
 from fakebroker.market.tape import parse_tape
 from fakebroker.settings import BrokerSettings
 from harness.case import Case, canonical, case_id
@@ -27,6 +28,15 @@ def test_a_setting_at_its_default_leaves_the_id_as_it_is() -> None:
     told = small_case(broker=BrokerSettings(slippage=0))
     assert case_id(told) == case_id(small_case(broker=BrokerSettings()))
     assert case_id(small_case(broker=BrokerSettings(slippage=1))) != case_id(told)
+
+
+def test_two_faults_that_differ_in_their_name_alone_make_two_cases() -> None:
+    alive, unknown = (
+        small_case(broker=BrokerSettings(faults=(fault,)))
+        for fault in (HalfAlive(), TimesUnknown())
+    )
+    assert case_id(alive) != case_id(unknown)
+    assert Case.model_validate_json(canonical(alive)) == alive
 
 
 @pytest.mark.parametrize(
@@ -73,8 +83,8 @@ def test_a_scenario_builds_a_case_of_its_store_and_seed() -> None:
 
 
 def test_an_unknown_store_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(UserError, match="unknown store 'redis'; choose one of json, sqlite"):
-        STORY.case("redis")
+    with pytest.raises(UserError, match="unknown store 'mongo'; choose one of json, sqlite, redis"):
+        STORY.case("mongo")
 
 
 def test_a_token_fits_the_case_that_it_was_made_of() -> None:

@@ -87,7 +87,7 @@ def test_the_list_names_scenarios_and_stores(
     scenarios: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert crashgate(monkeypatch, "list", "--scenarios", scenarios) == 0
-    assert capsys.readouterr().out == "calm-day  [json sqlite]\n    a calm day\n"
+    assert capsys.readouterr().out == "calm-day  [json sqlite redis]\n    a calm day\n"
 
 
 def stored(tmp_path: Path, story: Story) -> Path:
@@ -111,7 +111,7 @@ def test_exit_codes_tell_fail_from_inconclusive(
     ("arguments", "words"),
     [
         (["run", "no-such-day/json"], "unknown scenario 'no-such-day'; in {dir} there are: calm"),
-        (["run", "calm-day/redis"], "unknown store 'redis'; choose one of json, sqlite"),
+        (["run", "calm-day/mongo"], "unknown store 'mongo'; choose one of json, sqlite, redis"),
         (["run", "calm-day/json", "--bot", "gone.py"], "--bot gone.py: there is no such file"),
         (["replay", "calm-day"], "'calm-day' is not a replay token. A token looks like"),
         (["replay", "calm-day/json@000000"], "its tape has changed since the token"),
@@ -159,7 +159,7 @@ def test_a_scenario_that_another_file_imports_is_one_scenario(
     (scenarios / "test_again.py").write_text("from stories.test_calm import SCENARIO\n")
     monkeypatch.syspath_prepend(scenarios.parent)
     assert crashgate(monkeypatch, "list", "--scenarios", scenarios) == 0
-    assert capsys.readouterr().out == "calm-day  [json sqlite]\n    a calm day\n"
+    assert capsys.readouterr().out == "calm-day  [json sqlite redis]\n    a calm day\n"
 
 
 def test_a_folder_without_scenarios_is_refused(

@@ -175,6 +175,13 @@ def test_a_third_entry_breaks_the_budget_of_attempts() -> None:
     assert "entered 3 times" in finding.sentence
 
 
+def test_a_strategy_without_a_budget_of_attempts_is_not_accused() -> None:
+    story = Story().start()
+    for entry in (1, 2, 3):
+        story.fill(entry, "BOT", 100, ref=f"SMA|TSLA|L|20251006|{entry}|entry")
+    assert attempts_held.check(story.history()) == []
+
+
 def test_an_entry_in_many_pieces_is_one_attempt() -> None:
     story = Story().start()
     for _ in range(4):
