@@ -5,8 +5,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # BOT=path/to/bot.py puts another bot in place of the reference bot.
 GATE_OPTIONS := $(if $(BOT),--bot $(BOT),)
+BOT_TESTS := tests/unit/target_trader $(sort $(wildcard tests/property/test_trader_*.py))
+# DAYS=... picks some of the bot's days for test-ib-async.
+DAYS ?= tests/unit/target_trader/test_trading_day*.py
 
-.PHONY: help gate test bench-broker coverage-page lint types imports lock clean
+.PHONY: help gate test coverage test-others test-ib-async whole-day bench-broker bench-recovery coverage-page lint types imports lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -18,8 +21,25 @@ gate: $(READY) ## kill the reference bot at every point of every scenario and ju
 test: $(READY) ## every test of crashgate itself
 	$(BIN)/pytest -n auto tests/
 
+coverage: $(READY) ## the reference bot's own tests, measured: 95 % of its lines and of its branches
+	$(BIN)/pytest -n auto --cov --cov-report= $(BOT_TESTS)
+	$(BIN)/coverage json --quiet -o coverage.json
+	$(BIN)/python -m benchmarks.bot_coverage coverage.json
+
+test-others: $(READY) ## every test that `make coverage` has not run
+	$(BIN)/pytest -n auto tests/ $(addprefix --ignore=,$(BOT_TESTS))
+
+test-ib-async: $(READY) ## the reference bot's trading days once more, under ib_async
+	TRADER_TEST_LIBRARY=ib_async $(BIN)/pytest -n auto $(DAYS)
+
+whole-day: $(READY) ## a whole day of five stocks with both libraries and all three stores
+	WHOLE_DAY=all $(BIN)/pytest -n auto tests/acceptance/test_whole_day.py
+
 bench-broker: $(READY) ## what the broker costs, next to a bare echo server
 	$(BIN)/python -m benchmarks.broker
+
+bench-recovery: $(READY) ## how long the reference bot takes from a SIGKILL to trading, per store
+	$(BIN)/python -m benchmarks.recovery
 
 coverage-page: $(READY) ## write COVERAGE.md anew from the code
 	WRITE_PAGES=1 $(BIN)/pytest -q tests/unit/fakebroker/test_coverage_page.py
@@ -39,6 +59,7 @@ lock: ## resolve requirements.lock anew (needs uv)
 		--no-emit-index-url --no-header --quiet --output-file requirements.lock
 
 clean: ## remove the environment and the caches
+	rm -rf .coverage .coverage.* coverage.json
 	rm -rf $(VENV) .venv-clients .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(READY): requirements.lock pyproject.toml
