@@ -69,7 +69,12 @@ def main(
     clients: Annotated[Path | None, typer.Option(help="File for who comes and goes.")] = None,
 ) -> None:
     """Serve an empty Redis on 127.0.0.1 until the process is ended."""
-    with EmbeddedRedis(port, clients=clients) as server:
+    try:
+        server = EmbeddedRedis(port, clients=clients)
+    except OSError as error:
+        typer.echo(f"the embedded Redis cannot start on port {port}: {error}", err=True)
+        raise typer.Exit(2) from error
+    with server:
         line = json.dumps({"port": server.server_address[1]}) + "\n"
         os.write(ready_fd, line.encode())
         server.serve_forever(poll_interval=NEVER_SECONDS)

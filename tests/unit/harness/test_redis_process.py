@@ -167,6 +167,24 @@ def test_a_server_that_cannot_start_says_so(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_port_in_use_and_a_file_that_cannot_be_written_are_said_without_a_traceback(
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for options in (["--port", port], ["--clients", str(tmp_path / "none" / "x")]):
+            done = subprocess.run(
+                [sys.executable, "-m", "harness.redis_server", *options],
+                capture_output=True,
+                text=True,
+                timeout=SECONDS,
+                check=False,
+            )
+            assert done.returncode == 2
+            assert "the embedded Redis cannot start" in done.stderr
+            assert "Traceback" not in done.stderr
+
+
 def test_a_bot_gets_the_url_in_its_environment_and_in_its_command() -> None:
     spec = BotSpec.choose(command=f"{sys.executable} bot.py {{redis_url}}")
     session = Session(port=1, state_dir="s", store="redis", watchlist="w", redis_url="redis://x")
