@@ -1,0 +1,74 @@
+"""A small program under the supervisor: started, answered, killed where a test says."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness.clock import Deadline
+from harness.faults.calls import CallFault
+from harness.points.syscall import SystemCall
+from harness.supervisor.supervisor import Supervisor, await_filter
+
+INSTALL = Path(__file__).parents[2] / "harness" / "supervisor" / "install.py"
+NOON = datetime(2025, 10, 6, 16, tzinfo=UTC)
+BEGIN = f"""
+import importlib.util, os, sys
+spec = importlib.util.spec_from_file_location("install", {str(INSTALL)!r})
+install = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(install)
+install.install(int(sys.argv[1]), int(sys.argv[2]))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a program did: its exit code and the supervisor that saw it."""
+
+    code: int
+    supervisor: Supervisor
+
+
+def supervise(
+    program: str,
+    folder: Path,
+    *,
+    target: SystemCall | None = None,
+    faults: Sequence[CallFault] = (),
+    servers: dict[int, str] | None = None,
+) -> Run:
+    """Run a Python program in `folder` under the supervisor until it ends or is held."""
+    ready_read, ready_write = os.pipe()
+    go_read, go_write = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-c", BEGIN + program, str(ready_write), str(go_read)],
+        cwd=folder,
+        pass_fds=(ready_write, go_read),
+    )
+    os.close(ready_write)
+    os.close(go_read)
+    listener = await_filter(process.pid, ready_read, go_write)
+    os.close(ready_read)
+    os.close(go_write)
+    supervisor = Supervisor(
+        listener,
+        folder=str(folder),
+        servers=servers or {},
+        now=lambda: NOON,
+        target=target,
+        faults=faults,
+    )
+    deadline = Deadline(20)
+    while process.poll() is None and not supervisor.held:
+        assert not deadline.passed, "the program neither ended nor came to its point"
+        supervisor.wait(0.5)
+        supervisor.serve()
+    if supervisor.held:
+        process.send_signal(signal.SIGKILL)
+    code = process.wait(10)
+    supervisor.close()
+    return Run(code, supervisor)

@@ -1,0 +1,199 @@
+"""The supervisor on small programs: what it counts, where it holds them, what is then on disk."""
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from harness.faults.calls import CallFault
+from harness.points.syscall import Side, SystemCall
+from harness.supervisor.roles import BROKER_SOCKET
+from tests.support.supervised import NOON, supervise
+
+SAVE = """
+def save(text):
+    with open("state.json.tmp", "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename("state.json.tmp", "state.json")
+    folder = os.open(".", os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+
+save("one")
+save("two")
+"""
+FIRST_SAVE = [
+    ("open", "temporary file"),
+    ("write", "temporary file"),
+    ("fsync", "temporary file"),
+    ("rename", "state file"),
+    ("fsync", "state folder"),
+]
+
+
+def point(call: str, role: str, occurrence: int, side: Side = Side.BEFORE) -> SystemCall:
+    return SystemCall.model_validate(
+        {"call": call, "role": role, "occurrence": occurrence, "time": NOON, "side": side}
+    )
+
+
+def names(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in sorted(folder.iterdir())}
+
+
+def test_every_call_on_the_state_is_seen_once_and_in_order(tmp_path: Path) -> None:
+    run = supervise(SAVE, tmp_path)
+    seen = [(each.call, each.role) for each in run.supervisor.passages]
+    assert run.code == 0
+    assert seen == FIRST_SAVE * 2
+    assert [each.occurrence for each in run.supervisor.passages] == [1] * 5 + [2] * 5
+    assert names(tmp_path) == {"state.json": "two"}
+
+
+@pytest.mark.parametrize(
+    ("call", "role", "side", "left"),
+    [
+        ("open", "temporary file", Side.BEFORE, {"state.json": "one"}),
+        ("open", "temporary file", Side.AFTER, {"state.json": "one", "state.json.tmp": ""}),
+        ("write", "temporary file", Side.BEFORE, {"state.json": "one", "state.json.tmp": ""}),
+        ("write", "temporary file", Side.AFTER, {"state.json": "one", "state.json.tmp": "two"}),
+        ("rename", "state file", Side.BEFORE, {"state.json": "one", "state.json.tmp": "two"}),
+        ("rename", "state file", Side.AFTER, {"state.json": "two"}),
+    ],
+)
+def test_a_kill_lands_exactly_before_or_after_the_effect(
+    tmp_path: Path, call: str, role: str, side: Side, left: dict[str, str]
+) -> None:
+    run = supervise(SAVE, tmp_path, target=point(call, role, 2, side))
+    assert run.code == -signal.SIGKILL
+    assert names(tmp_path) == left
+
+
+def test_a_point_that_is_never_reached_holds_nobody(tmp_path: Path) -> None:
+    run = supervise(SAVE, tmp_path, target=point("rename", "state file", 3))
+    assert run.code == 0
+    assert not run.supervisor.held
+
+
+def test_a_short_write_ends_at_the_page(tmp_path: Path) -> None:
+    program = """
+file = os.open("state.json", os.O_WRONLY | os.O_CREAT, 0o600)
+os.write(file, b"a" * 1000)
+os.write(file, b"b" * 9000)
+"""
+    run = supervise(program, tmp_path, target=point("write", "state file", 2, Side.SHORT))
+    assert run.code == -signal.SIGKILL
+    assert [each.can_be_short for each in run.supervisor.passages][1:] == [False, True]
+    assert (tmp_path / "state.json").read_bytes() == b"a" * 1000 + b"b" * 3096
+
+
+def test_the_calls_of_all_threads_are_counted_together(tmp_path: Path) -> None:
+    program = """
+import threading
+def work(name):
+    for number in range(3):
+        os.fsync(descriptor)
+descriptor = os.open("state.json", os.O_WRONLY | os.O_CREAT)
+threads = [threading.Thread(target=work, args=(n,)) for n in range(2)]
+[each.start() for each in threads]
+[each.join() for each in threads]
+"""
+    run = supervise(program, tmp_path, target=point("fsync", "state file", 4))
+    assert run.supervisor.held
+    assert [each.occurrence for each in run.supervisor.passages[1:]] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("side", "heard"), [(Side.BEFORE, b"one"), (Side.AFTER, b"onetwo")])
+def test_a_send_to_the_broker_is_held_on_either_side(
+    tmp_path: Path, side: Side, heard: bytes
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        program = f"""
+import socket
+wire = socket.create_connection(("127.0.0.1", {port}))
+wire.sendall(b"one")
+wire.sendall(b"two")
+wire.sendall(b"six")
+"""
+        run = supervise(
+            program,
+            tmp_path,
+            target=point("send", BROKER_SOCKET, 2, side),
+            servers={port: BROKER_SOCKET},
+        )
+        wire, _ = server.accept()
+        with wire:
+            wire.settimeout(10)
+            received = b""
+            while piece := wire.recv(100):
+                received += piece
+    assert run.code == -signal.SIGKILL
+    assert received == heard
+
+
+def test_a_full_disk_is_told_to_the_program(tmp_path: Path) -> None:
+    program = """
+def attempt(text):
+    try:
+        open("state.json", "w").write(text)
+    except OSError as error:
+        os._exit(error.errno)
+attempt("one")
+attempt("two")
+"""
+    fault = CallFault(call="open", role="state file", occurrence=2, errno="ENOSPC")
+    run = supervise(program, tmp_path, faults=(fault,))
+    assert run.code == 28
+    assert run.supervisor.failed == [fault]
+    assert names(tmp_path) == {"state.json": "one"}
+
+
+def test_sqlite_killed_before_every_call_keeps_whole_transactions(tmp_path: Path) -> None:
+    program = """
+import sqlite3
+db = sqlite3.connect("state.db")
+db.execute("create table if not exists pair (a, b)")
+for number in range(2):
+    with db:
+        db.execute("insert into pair values (?, 0)", (number,))
+        db.execute("update pair set b = a")
+"""
+    learned = tmp_path / "learned"
+    learned.mkdir()
+    passages = supervise(program, learned).supervisor.passages
+    assert len(passages) > 15
+    for number, passage in enumerate(passages):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for_this = passage.points()[0]
+        run = supervise(program, folder, target=for_this)
+        assert run.supervisor.held, for_this.describe()
+        rows = read_pairs(folder / "state.db")
+        assert all(a == b for a, b in rows), for_this.describe()
+
+
+def read_pairs(path: Path) -> list[tuple[int, int]]:
+    import sqlite3
+
+    db = sqlite3.connect(path)
+    try:
+        if not db.execute("select 1 from sqlite_master where name = 'pair'").fetchall():
+            return []
+        return db.execute("select a, b from pair").fetchall()
+    finally:
+        db.close()
+
+
+def test_what_happens_outside_the_state_folder_is_nobodys_point(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    inside.mkdir()
+    outside.mkdir()
+    run = supervise(f"open({str(outside / 'state.json')!r}, 'w').write('x')", inside)
+    assert run.code == 0
+    assert run.supervisor.passages == []
+    assert os.listdir(outside) == ["state.json"]
