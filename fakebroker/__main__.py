@@ -9,8 +9,10 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn, TextIO
@@ -43,6 +45,15 @@ class ClockKind(StrEnum):
     LOCKSTEP = "lockstep"
 
 
+@dataclass(frozen=True, slots=True)
+class SideDoor:
+    """Where control requests come from: a path to listen at, an open socket, both or neither."""
+
+    path: Path | None = None
+    descriptor: int | None = None
+
+
+NO_SIDE_DOOR = SideDoor()
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -87,6 +98,12 @@ def serve(
         Path | None, typer.Option(help="Write the journal to this new file.")
     ] = None,
     control: Annotated[Path | None, typer.Option(help="Open a control socket here.")] = None,
+    control_fd: Annotated[
+        int | None,
+        typer.Option(
+            help="Be controlled over this open unix socket; when that ends, the broker does."
+        ),
+    ] = None,
     state_dir: Annotated[
         Path | None,
         typer.Option(help="Keep the books in this private folder, and go on from those in it."),
@@ -106,7 +123,8 @@ def serve(
     if faults is not None:
         broker_settings = with_faults(broker_settings, faults)
     market = read_market(tape, symbol, broker_settings.seed) if tape is not None else None
-    if clock is ClockKind.LOCKSTEP and (market is None or control is None):
+    side_door = SideDoor(path=control, descriptor=control_fd)
+    if clock is ClockKind.LOCKSTEP and (market is None or side_door == NO_SIDE_DOOR):
         fail("--clock lockstep needs --tape and --control: without them nothing can step the day")
     with contextlib.ExitStack() as cleanup:
         sink = cleanup.enter_context(open_journal(journal)) if journal is not None else None
@@ -128,7 +146,7 @@ def serve(
         show = live_view if view and clock is ClockKind.REAL else no_view
         try:
             asyncio.run(
-                run(broker, clock, speed, host, port, control, announce, keep=keep, show=show)
+                run(broker, clock, speed, host, port, side_door, announce, keep=keep, show=show)
             )
         except (ListenError, StoreError) as error:
             fail(str(error))
@@ -144,7 +162,7 @@ async def run(
     speed: float,
     host: str,
     port: int,
-    control: Path | None,
+    control: SideDoor,
     announce: Callable[[int], None],
     *,
     keep: Callable[[], None],
@@ -177,7 +195,7 @@ async def run(
         raise gateway.failure
 
 
-async def _listen(gateway: Gateway, host: str, port: int, control: Path | None) -> None:
+async def _listen(gateway: Gateway, host: str, port: int, control: SideDoor) -> None:
     try:
         await gateway.listen(host, port)
     except OSError as error:
@@ -185,13 +203,21 @@ async def _listen(gateway: Gateway, host: str, port: int, control: Path | None) 
             f"cannot listen on {host}:{port}: {error.strerror or error}; "
             f"end the program that holds it, or choose another --port (0 takes any free one)"
         ) from error
-    if control is None:
+    if control.descriptor is not None:
+        try:
+            await gateway.serve_control(socket.socket(fileno=control.descriptor))
+        except (OSError, ValueError) as error:
+            raise ListenError(
+                f"--control-fd {control.descriptor} is no connected unix socket: {error}; "
+                f"whoever starts the broker has to pass it one"
+            ) from error
+    if control.path is None:
         return
     try:
-        await gateway.listen_control(control)
+        await gateway.listen_control(control.path)
     except OSError as error:
         raise ListenError(
-            f"cannot open the control socket {control}: {error.strerror or error}; "
+            f"cannot open the control socket {control.path}: {error.strerror or error}; "
             f"choose a short path (under 108 bytes) in a folder of yours"
         ) from error
 

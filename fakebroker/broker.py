@@ -8,7 +8,7 @@ which they arrived, so that a crash point between two messages is a place and no
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal, Self, assert_never
 
@@ -21,6 +21,7 @@ from fakebroker.deferred import AccountNews, ClientIdFree, CommissionNews, DebtQ
 from fakebroker.durable import Durable
 from fakebroker.exchange.events import ExchangeEvent
 from fakebroker.exchange.exchange import Exchange, ExchangeSnapshot
+from fakebroker.exchange.hours import ends_between
 from fakebroker.fault_desk import FaultDesk
 from fakebroker.fault_engine import FaultEngine
 from fakebroker.faults import Fault
@@ -28,6 +29,7 @@ from fakebroker.faults.field import Pacing
 from fakebroker.journal import Journal
 from fakebroker.limits import other_account, over_limit
 from fakebroker.market.aggregate import bar_of_tick
+from fakebroker.market.postpone import later
 from fakebroker.market.source import Market, MarketEvent
 from fakebroker.market.tape import Bar, Halt, Tick
 from fakebroker.marketdata.desk import MarketDesk
@@ -47,6 +49,8 @@ from fakebroker.session import Session
 from fakebroker.settings import BrokerSettings
 from fakebroker.snapshot import BrokerSnapshot, capture, revive
 from fakebroker.values import Action, Contract
+
+OFF_TAPE_SHARES = Decimal(100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ class Broker:
 
     def next_deadline(self) -> datetime | None:
         """Return when `tick` has something to do next."""
-        sources = (self._faults.next_due(), self._debts.next_due(), self._market.next_end())
+        sources = (self._due_off_tape(), self._market.next_end())
         return min((due for due in sources if due is not None), default=None)
 
     def tick(self, now: datetime) -> list[Effect]:
@@ -198,14 +202,66 @@ class Broker:
         """
         return self._by_hand(self._exchange.fill(perm_id, shares, price, now=now), now)
 
-    def cancel(self, perm_id: int, *, now: datetime) -> list[Effect]:
-        """Cancel an order as the broker would.
+    def cancel(self, perm_id: int, *, now: datetime, by_hand: bool = False) -> list[Effect]:
+        """Cancel an order as the broker would, or as a person in TWS would: without a reason.
 
         Raises:
             ExchangeError: The order is unknown or done.
         """
-        reason = "cancelled by the broker"
+        reason = "" if by_hand else "cancelled by the broker"
         return self._by_hand(self._exchange.cancel_by_perm(perm_id, now=now, reason=reason), now)
+
+    def expire(self, perm_id: int, *, now: datetime) -> list[Effect]:
+        """End an order as if its time in force were over.
+
+        Raises:
+            ExchangeError: The order is unknown or done.
+        """
+        return self._by_hand(self._exchange.expire(perm_id, now=now), now)
+
+    def reject(self, perm_id: int, code: int, reason: str, *, now: datetime) -> list[Effect]:
+        """Reject an order that was acknowledged.
+
+        Raises:
+            ExchangeError: The order is unknown, done, or not transmitted.
+        """
+        return self._by_hand(self._exchange.reject(perm_id, code, reason, now=now), now)
+
+    def trade(self, symbol: str, price: Decimal, *, jumps: bool, now: datetime) -> list[Effect]:
+        """Let others trade a stock at a price (US dollars), off the tape.
+
+        Raises:
+            ExchangeError: Nothing has priced the stock yet, or the price is none.
+        """
+        events = self._exchange.trade(symbol, price, jumps=jumps, now=now)
+        self._move_time(now)
+        tick = Tick(symbol, self.now, price, OFF_TAPE_SHARES)
+        self._journal.market(tick, self.now)
+        self._desk.note(tick)
+        self._route(events)
+        for session, reply in self._routing.market_news(tick, self.sessions(), self.now):
+            self._outbox.emit(session, reply, self.now)
+        return self._settled()
+
+    def pass_time(self, by: timedelta) -> list[Effect]:
+        """Let time pass in which the tape plays nothing; what is left of it comes as much later.
+
+        Whatever else is due meanwhile happens at its time, and sessions and days end at theirs.
+
+        Raises:
+            PointError: The broker stands still at a point.
+            PostponeError: The tape cannot be postponed by that.
+        """
+        if self.halted is not None:
+            raise PointError(f"the broker stands still at {self.halted}: release it first")
+        self._market.postpone(by)
+        end = later(self.now, by)
+        for moment in (*ends_between(self.now, end), end):
+            while (due := self._due_off_tape()) is not None and due <= moment:
+                self._play_next(due)
+            self._move_time(moment)
+            self._route(self._exchange.advance(now=self.now))
+        return self._settled()
 
     def manual_order(
         self, symbol: str, action: Literal["BUY", "SELL"], *, quantity: Decimal, now: datetime
@@ -292,6 +348,11 @@ class Broker:
     def bars_left(self) -> int:
         """How many bars of the market are to come."""
         return self._market.left
+
+    @property
+    def postponed(self) -> timedelta:
+        """How much later than the tape says its bars come."""
+        return self._market.postponed
 
     @property
     def subscriptions(self) -> int:
@@ -515,6 +576,10 @@ class Broker:
             self._pay()
             return "deadline"
         return self._play_market(self._market.pop())
+
+    def _due_off_tape(self) -> datetime | None:
+        sources = (self._faults.next_due(), self._debts.next_due())
+        return min((due for due in sources if due is not None), default=None)
 
     def _note(self, event: MarketEvent) -> None:
         self._desk.note(event)

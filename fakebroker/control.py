@@ -11,6 +11,7 @@ order with it: when `status` is answered, everything that the server had read is
 import json
 import socket
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal, Self, TypeVar
@@ -24,6 +25,7 @@ from fakebroker.control_messages import (
     CancelRequest,
     ControlRequest,
     Done,
+    ExpireRequest,
     FaultNumber,
     FaultRequest,
     Faults,
@@ -33,7 +35,10 @@ from fakebroker.control_messages import (
     HealRequest,
     ManualOrderRequest,
     Message,
+    PassTimeRequest,
     Point,
+    PriceRequest,
+    RejectRequest,
     ReleaseRequest,
     Result,
     ShutdownRequest,
@@ -63,7 +68,7 @@ def answer_line(line: bytes, serve: Callable[[ControlRequest], Result]) -> bytes
         line: One JSON object without its newline.
         serve: Carries the request out; a `ControlError` from it becomes the answer's words.
     """
-    number: object = None
+    number: int | str | None = None
     try:
         record = json.loads(line)
         number = _number(record)
@@ -74,8 +79,12 @@ def answer_line(line: bytes, serve: Callable[[ControlRequest], Result]) -> bytes
         return _failure(number, f"not a line of JSON: {error}: {line[:80]!r}")
     except ControlError as error:
         return _failure(number, str(error))
-    answer = {"id": number, "ok": True, "result": result.model_dump(mode="json")}
-    return json.dumps(answer).encode() + b"\n"
+    return head_of(number) + result.model_dump_json().encode() + b"}\n"
+
+
+def head_of(number: int | str | None) -> bytes:
+    """Return how the answer to a request begins when it was carried out."""
+    return f'{{"id": {json.dumps(number)}, "ok": true, "result": '.encode()
 
 
 def _number(record: object) -> int | str | None:
@@ -96,6 +105,21 @@ def _words(error: ValidationError) -> str:
     return "; ".join(parts)
 
 
+def connect(path: Path) -> socket.socket:
+    """Connect to a control socket.
+
+    Raises:
+        ControlError: Nobody listens there.
+    """
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        made.connect(str(path))
+    except OSError as error:
+        made.close()
+        raise ControlError(f"no broker answers at {path}: {error}") from error
+    return made
+
+
 class ControlClient:
     """A typed, synchronous connection to a broker's control socket.
 
@@ -103,16 +127,17 @@ class ControlClient:
         ControlError: From every method, when the broker refuses, is gone or stays silent.
     """
 
-    def __init__(self, path: Path, *, deadline_seconds: float = DEADLINE_SECONDS) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    def __init__(
+        self, place: Path | socket.socket, *, deadline_seconds: float = DEADLINE_SECONDS
+    ) -> None:
+        """Connect to the socket at a path, or take over one that is connected."""
+        self._socket = connect(place) if isinstance(place, Path) else place
         self._socket.settimeout(deadline_seconds)
-        try:
-            self._socket.connect(str(path))
-        except OSError as error:
-            self._socket.close()
-            raise ControlError(f"no broker answers at {path}: {error}") from error
         self._lines = self._socket.makefile("rb")
         self._number = 0
+        self._told = b""
+        self.latest: Status | None = None
+        """Where the broker stood when it was last asked for its status, or stepped."""
 
     def __enter__(self) -> Self:
         return self
@@ -127,11 +152,18 @@ class ControlClient:
 
     def status(self) -> Status:
         """Return where the broker stands, after everything it has read is processed."""
-        return self._ask(StatusRequest(), Status)
+        told = self._answer_to(StatusRequest())
+        if self.latest is None or told != self._told:
+            self.latest, self._told = Status.model_validate_json(told), told
+        return self.latest
 
     def step(self) -> Step:
         """Play the next bar or due deadline (lockstep only)."""
-        return self._ask(StepRequest(), Step)
+        told = self._answer_to(StepRequest())
+        step = Step.model_validate_json(told)
+        # Its last field is the status, in the words in which `status` will tell it.
+        self.latest, self._told = step.status, told.partition(b'"status":')[2][:-1]
+        return step
 
     def break_at(self, point: Point) -> None:
         """Arm the one point at which the broker stands still."""
@@ -149,9 +181,25 @@ class ControlClient:
         """Fill a working order by hand, in shares at a price in its currency."""
         self._ask(FillRequest(perm_id=perm_id, shares=shares, price=price), Done)
 
-    def cancel(self, perm_id: int) -> None:
-        """Cancel an order as the broker would."""
-        self._ask(CancelRequest(perm_id=perm_id), Done)
+    def cancel(self, perm_id: int, *, by_hand: bool = False) -> None:
+        """Cancel an order as the broker would, or as a person in TWS would."""
+        self._ask(CancelRequest(perm_id=perm_id, by_hand=by_hand), Done)
+
+    def expire(self, perm_id: int) -> None:
+        """End a live order as if its time in force were over."""
+        self._ask(ExpireRequest(perm_id=perm_id), Done)
+
+    def reject(self, perm_id: int) -> None:
+        """Reject a live order that was acknowledged."""
+        self._ask(RejectRequest(perm_id=perm_id), Done)
+
+    def price(self, symbol: str, price: Decimal, *, jumps: bool = True) -> None:
+        """Trade a stock at a price in US dollars; unless it jumps, through every price between."""
+        self._ask(PriceRequest(symbol=symbol, price=price, jumps=jumps), Done)
+
+    def pass_time(self, by: timedelta) -> None:
+        """Let time pass without the tape, whose rest comes as much later (lockstep only)."""
+        self._ask(PassTimeRequest(by=by), Done)
 
     def manual_order(
         self, symbol: str, action: Literal["BUY", "SELL"], *, quantity: Decimal
@@ -176,8 +224,12 @@ class ControlClient:
         self._ask(ShutdownRequest(), Done)
 
     def _ask(self, request: Message, answer: type[AnswerT]) -> AnswerT:
+        return answer.model_validate_json(self._answer_to(request))
+
+    def _answer_to(self, request: Message) -> bytes:
+        """Send a request and return the JSON of its answer."""
         self._number += 1
-        line = json.dumps({"id": self._number, **request.model_dump(mode="json")})
+        line = f'{{"id": {self._number}, {request.model_dump_json()[1:]}'
         try:
             self._socket.sendall(line.encode() + b"\n")
             reply = self._lines.readline(LINE_LIMIT_BYTES)
@@ -185,7 +237,7 @@ class ControlClient:
             raise ControlError(f"the broker does not answer {line}: {error}") from error
         if not reply.endswith(b"\n"):
             raise ControlError(f"the broker hung up on {line}")
-        record = json.loads(reply)
-        if not record["ok"]:
-            raise ControlError(record["error"])
-        return answer.model_validate(record["result"])
+        head = head_of(self._number)
+        if not reply.startswith(head):
+            raise ControlError(json.loads(reply)["error"])
+        return reply[len(head) : -2]

@@ -5,7 +5,7 @@ refuses unknown fields, so that a misspelt word is an error and never a silent d
 travel as strings, times as ISO 8601 with their offset.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -74,13 +74,16 @@ class Status(Message):
     sessions: tuple[SessionStatus, ...]
     subscriptions: int
     halted: Point | None
+    postponed: timedelta = timedelta(0)
+    """How much later than the tape says its bars come, because time has passed without them."""
 
 
 class Step(Message):
-    """What one step played."""
+    """What one step played, and where the broker stands after it."""
 
     kind: Literal["bar", "tick", "halt", "deadline", "end"]
     time: datetime
+    status: Status | None = None
 
 
 class BookOrder(Message):
@@ -186,10 +189,43 @@ class FillRequest(Message):
 
 
 class CancelRequest(Message):
-    """Cancel an order as the broker would."""
+    """Cancel an order as the broker would, or as a person in TWS would."""
 
     do: Literal["cancel"] = "cancel"
     perm_id: int
+    by_hand: bool = False
+
+
+class ExpireRequest(Message):
+    """End a live order as if its time in force were over."""
+
+    do: Literal["expire"] = "expire"
+    perm_id: int
+
+
+class RejectRequest(Message):
+    """Reject a live order that was acknowledged: it is Inactive for good."""
+
+    do: Literal["reject"] = "reject"
+    perm_id: int
+    code: int = Field(default=201, ge=1)
+    reason: str = "Order rejected - reason:by the exchange"
+
+
+class PriceRequest(Message):
+    """Trade a stock at a price: at once as a gap does, or through every price on the way there."""
+
+    do: Literal["price"] = "price"
+    symbol: str
+    price: Decimal = Field(gt=0)
+    jumps: bool = True
+
+
+class PassTimeRequest(Message):
+    """Let so much time pass in which the tape plays nothing; the rest of it comes as much later."""
+
+    do: Literal["pass_time"] = "pass_time"
+    by: timedelta = Field(gt=timedelta(0))
 
 
 class ManualOrderRequest(Message):
@@ -235,6 +271,10 @@ ControlRequest = Annotated[
     | BooksRequest
     | FillRequest
     | CancelRequest
+    | ExpireRequest
+    | RejectRequest
+    | PriceRequest
+    | PassTimeRequest
     | ManualOrderRequest
     | FaultRequest
     | HealRequest

@@ -6,9 +6,11 @@ anything else, and a control answer describes a settled broker.
 """
 
 import asyncio
+import itertools
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 from fakebroker.breakpoint import PointError
@@ -21,6 +23,7 @@ from fakebroker.control_messages import (
     CancelRequest,
     ControlRequest,
     Done,
+    ExpireRequest,
     FaultNumber,
     FaultRequest,
     Faults,
@@ -28,17 +31,22 @@ from fakebroker.control_messages import (
     FillRequest,
     HealRequest,
     ManualOrderRequest,
+    PassTimeRequest,
+    PriceRequest,
+    RejectRequest,
     ReleaseRequest,
     Result,
     SessionStatus,
     ShutdownRequest,
     Status,
     StatusRequest,
+    Step,
     StepRequest,
 )
 from fakebroker.exchange.errors import ExchangeError
 from fakebroker.fault_engine import FaultError
 from fakebroker.guard import Farewells, Guard
+from fakebroker.market.postpone import PostponeError
 from fakebroker.outbox import (
     AcceptConnections,
     Close,
@@ -119,6 +127,19 @@ class Gateway:
         self._servers.append(server)
         self._control_path = path
 
+    async def serve_control(self, connection: socket.socket) -> None:
+        """Serve control requests over an open unix socket, and stop when its other end closes.
+
+        Raises:
+            OSError: It is not open, or not connected.
+            ValueError: It is no unix socket.
+        """
+        connection.getpeername()  # One that is not connected would be noticed only when written to.
+        loop = asyncio.get_running_loop()
+        await loop.create_unix_connection(
+            lambda: _ControlSocket(self, lost=self.stopped.set), sock=connection
+        )
+
     async def close(self) -> None:
         """Close every socket."""
         if self._alarm is not None:
@@ -162,7 +183,7 @@ class Gateway:
     def _hang_up(self, session: int, reason: str) -> None:
         self._carry_out(self._broker.hang_up(session, reason, self._clock.now()))
 
-    def serve(self, request: ControlRequest) -> Result:  # noqa: PLR0912 - an arm a request
+    def serve(self, request: ControlRequest) -> Result:  # noqa: C901, PLR0912 - an arm a request
         """Carry out one control request.
 
         Raises:
@@ -187,8 +208,16 @@ class Gateway:
                             request.perm_id, shares=request.shares, price=request.price, now=now
                         )
                     )
-                case CancelRequest(perm_id=perm_id):
-                    self._carry_out(self._broker.cancel(perm_id, now=now))
+                case CancelRequest(perm_id=perm_id, by_hand=by_hand):
+                    self._carry_out(self._broker.cancel(perm_id, now=now, by_hand=by_hand))
+                case ExpireRequest(perm_id=perm_id):
+                    self._carry_out(self._broker.expire(perm_id, now=now))
+                case RejectRequest(perm_id=perm_id, code=code, reason=reason):
+                    self._carry_out(self._broker.reject(perm_id, code, reason, now=now))
+                case PriceRequest(symbol=symbol, price=price, jumps=jumps):
+                    self._carry_out(self._broker.trade(symbol, price, jumps=jumps, now=now))
+                case PassTimeRequest(by=by):
+                    self._pass_time(by)
                 case ManualOrderRequest():
                     self._carry_out(
                         self._broker.manual_order(
@@ -206,7 +235,7 @@ class Gateway:
                     return Faults(faults=self._broker.faults())
                 case ShutdownRequest():
                     self.stopped.set()
-        except (PointError, ExchangeError, FaultError) as error:
+        except (PointError, ExchangeError, FaultError, PostponeError) as error:
             raise ControlError(str(error)) from error
         return Done()
 
@@ -215,7 +244,14 @@ class Gateway:
             raise ControlError("step needs --clock lockstep: with --clock real the tape runs alone")
         step, effects = self._broker.step()
         self._carry_out(effects)
-        return step
+        return Step(kind=step.kind, time=step.time, status=self._status())
+
+    def _pass_time(self, by: timedelta) -> None:
+        if not self._lockstep:
+            raise ControlError(
+                "pass_time needs --clock lockstep: with --clock real time runs alone"
+            )
+        self._carry_out(self._broker.pass_time(by))
 
     def _status(self) -> Status:
         broker = self._broker
@@ -238,6 +274,7 @@ class Gateway:
             ),
             subscriptions=broker.subscriptions,
             halted=broker.halted,
+            postponed=broker.postponed,
         )
 
     def _peer_port(self, session: int) -> int | None:
@@ -248,7 +285,7 @@ class Gateway:
     def _carry_out(self, effects: list[Effect]) -> None:
         if not self._kept():
             return
-        for effect in effects:
+        for effect in joined(effects):
             if isinstance(effect, RefuseConnections | AcceptConnections):
                 self._move_port(effect)
                 continue
@@ -316,6 +353,24 @@ class Gateway:
         self._carry_out(self._broker.tick(self._clock.now()))
 
 
+def joined(effects: Iterable[Effect]) -> Iterator[Effect]:
+    """Make one of sends that follow each other to the same session.
+
+    What one input causes then arrives as one piece, and not in as many as the client happens to
+    read in between; and a system call is most of what a frame costs.
+    """
+    for session, group in itertools.groupby(effects, key=receiver):
+        if session is None:
+            yield from group
+        else:
+            yield Send(session, b"".join(each.data for each in group if isinstance(each, Send)))
+
+
+def receiver(effect: Effect) -> int | None:
+    """Return the session that an effect sends bytes to, None for any other effect."""
+    return effect.session if isinstance(effect, Send) else None
+
+
 def _reset(transport: asyncio.Transport) -> None:
     """Close a socket with RST, dropping what has not been sent."""
     # Lingering for no time at all is how a reset is asked of the kernel.
@@ -346,8 +401,9 @@ class _ClientSocket(asyncio.Protocol):
 class _ControlSocket(asyncio.Protocol):
     """One connection to the control socket: a request a line, an answer a line."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, *, lost: Callable[[], None] = lambda: None) -> None:
         self._serve: Callable[[ControlRequest], Result] = gateway.serve
+        self._lost = lost
         self._unread = b""
         self._transport: asyncio.Transport | None = None
 
@@ -362,6 +418,9 @@ class _ControlSocket(asyncio.Protocol):
             self._transport.write(answer_line(line, self._serve))
         if len(self._unread) > LINE_LIMIT_BYTES:
             self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - however it ended
+        self._lost()
 
 
 def _remove_dead_socket(path: Path) -> None:

@@ -234,6 +234,26 @@ class Exchange:
         turn.walk(bar)
         return tuple(turn.events)
 
+    def trade(self, symbol: str, price: Decimal, *, jumps: bool, now: datetime) -> Events:
+        """Put the price of a stock somewhere else, as trades of others do.
+
+        Args:
+            symbol: The stock.
+            price: In US dollars.
+            jumps: At once, as a gap; else through every price on the way.
+            now: Exchange time, aware.
+
+        Raises:
+            ExchangeError: Nothing has priced the stock yet, or the price is none.
+        """
+        if self._book.price(symbol) is None:
+            raise ExchangeError(f"{symbol} has no market yet; play its first bar before it trades")
+        if not price.is_finite() or price <= 0:
+            raise ExchangeError(f"{symbol} cannot trade at {price}: use a price above zero")
+        turn = self._turn(now)
+        turn.trade(symbol, price, jumps=jumps)
+        return tuple(turn.events)
+
     def set_halted(self, symbol: str, *, halted: bool) -> None:
         """Stop trading in a market, or let it go on; orders then act at its next price."""
         others = self._book.halted - {symbol}

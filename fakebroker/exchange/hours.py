@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from fakebroker.market.postpone import later
+
 EXCHANGE_ZONE = ZoneInfo("America/New_York")
 ONE_DAY = timedelta(days=1)
 SATURDAY = 5
 HOURS_DAYS = 5
 DAYS_AHEAD = 8
+NO_TIME = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,23 @@ def opening_at_or_after(hours: Hours, moment: datetime) -> datetime:
     if session.start < moment:
         session = session_at_or_after(hours, session.end)
     return session.start
+
+
+def ends_between(start: datetime, end: datetime) -> tuple[datetime, ...]:
+    """Return when sessions and days of stocks end after `start` and before `end`, in order.
+
+    Each is just after its end, when what ends with it is over.
+    """
+    first, last = (moment.astimezone(EXCHANGE_ZONE).date() for moment in (start, end))
+    days = [first + offset * ONE_DAY for offset in range((last - first).days + 1)]
+    clocks = (time(0), *(replaced(hours.closing) for hours in (DAY, LONG_DAY)))
+    moments = (datetime.combine(day, clock, EXCHANGE_ZONE) for day in days for clock in clocks)
+    return tuple(later(moment, NO_TIME) for moment in moments if start < moment < end)
+
+
+def replaced(closing: time) -> time:
+    """Return the instant after a close."""
+    return closing.replace(microsecond=1)
 
 
 def hours_text(hours: Hours, today: date) -> str:

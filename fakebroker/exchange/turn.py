@@ -383,6 +383,13 @@ class Turn:
                 if order.cancel_bars_left == 0:
                     self.cancel(order)
 
+    def trade(self, symbol: str, price: Decimal, *, jumps: bool) -> None:
+        """Take the market to a price: at once, or stopping wherever an order acts on the way."""
+        if jumps or symbol not in self._book.prices:
+            self._price(symbol, price)
+        else:
+            self._move(symbol, price)
+
     def _session_start(self, bar: Bar) -> datetime:
         """Return the time that a bar counts for: its start, or an opening within it."""
         for order in self._book.live():

@@ -1,12 +1,15 @@
 """What the market does next: a bar that is over, a trade, a halt; or nothing, without a tape."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
+from fakebroker.market.postpone import PostponeError, moved
 from fakebroker.market.tape import Bar, Halt, Tape, Tick
 
 MarketEvent = Bar | Tick | Halt
 NO_TAPE = Tape(())
+NO_TIME = timedelta(0)
 
 
 class Market:
@@ -21,6 +24,8 @@ class Market:
         self._next_halt = 0
         self.played = 0
         """How many bars are over."""
+        self.postponed = NO_TIME
+        """How much later than the tape said its things come."""
 
     @property
     def left(self) -> int:
@@ -50,6 +55,25 @@ class Market:
         """
         while self.cursor < cursor:
             yield self.pop()
+
+    def postpone(self, by: timedelta) -> None:
+        """Let all that is still to come of the tape come so much later.
+
+        Raises:
+            PostponeError: Bars would no longer begin where a period begins.
+        """
+        tape, period = self._tape, self._tape.period
+        if by <= NO_TIME or by % period:
+            raise PostponeError(
+                f"the market cannot stand still for {by}: use whole bars of {period}"
+            )
+        self._tape = replace(
+            tape,
+            bars=moved(tape.bars, self.played, by),
+            halts=moved(tape.halts, self._next_halt, by),
+            ticks=moved(tape.ticks, self._next_tick, by),
+        )
+        self.postponed += by
 
     def next_end(self) -> datetime | None:
         """Return when the next thing is due."""
