@@ -1,16 +1,15 @@
 """Runs the fake broker as a process of its own, in lockstep, and hands out its control client.
 
-Its files lie in the run's folder; only the control socket lies elsewhere, in a private folder
-with a short name, because the path of a unix socket may not exceed 107 bytes.
+Its files lie in the run's folder. The control socket has no name in any folder: the broker inherits
+one end of a pair, so that nothing of it is left however the harness ends.
 """
 
 import contextlib
 import json
 import os
 import select
-import shutil
+import socket
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +18,10 @@ from fakebroker.control import ControlClient
 from fakebroker.market.tape import Tape, format_tape
 from harness.case import Case
 from harness.clock import Deadline
-from harness.errors import HarnessError, UserError
-from harness.targets.process import Child, launch
+from harness.errors import HarnessError
+from harness.targets.process import EXEC, Child, Launcher
 
 START_SECONDS = 30.0
-SOCKET_PATH_LIMIT_BYTES = 107
-SOCKET_NAME = "control"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +42,15 @@ class BrokerProcess:
 
 
 @contextlib.contextmanager
-def running_broker(case: Case, folder: Path) -> Iterator[BrokerProcess]:
+def running_broker(
+    case: Case, folder: Path, *, launcher: Launcher = EXEC
+) -> Iterator[BrokerProcess]:
     """Start a broker for a case; it is gone when the context is left.
 
     Args:
         case: gives the tape and the settings.
         folder: where tape, settings, journal and log are written; must exist.
+        launcher: how the process is started.
 
     Raises:
         HarnessError: it does not start; the message has its last words.
@@ -59,44 +59,24 @@ def running_broker(case: Case, folder: Path) -> Iterator[BrokerProcess]:
     tape.write_text(format_tape(Tape(case.tape)), encoding="utf-8")
     settings.write_text(case.broker.model_dump_json(), encoding="utf-8")
     journal = folder / "journal.jsonl"
-    private = private_folder()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     ready_read, ready_write = os.pipe()
-    try:
-        socket_path = private / SOCKET_NAME
-        files = ["--tape", str(tape), "--settings", str(settings), "--journal", str(journal)]
-        side = ["--control", str(socket_path), "--ready-fd", str(ready_write)]
-        where = ["--clock", "lockstep", "--port", "0"]
-        child = launch(
-            [sys.executable, "-m", "fakebroker", *where, *files, *side],
-            folder / "broker.log",
-            pass_fds=[ready_write],
-        )
-    finally:
-        os.close(ready_write)
-    try:
+    with contextlib.ExitStack() as cleanup:
+        cleanup.callback(os.close, ready_read)
+        control = cleanup.enter_context(ControlClient(ours))
+        try:
+            ends = (theirs.fileno(), ready_write)
+            files = ["--tape", str(tape), "--settings", str(settings), "--journal", str(journal)]
+            side = ["--control-fd", str(ends[0]), "--ready-fd", str(ends[1])]
+            where = ["--clock", "lockstep", "--port", "0"]
+            command = [sys.executable, "-m", "fakebroker", *where, *files, *side]
+            child = launcher.launch(command, folder / "broker.log", pass_fds=ends)
+        finally:
+            os.close(ready_write)
+            theirs.close()
+        cleanup.callback(child.end)
         port = await_port(child, ready_read)
-        with ControlClient(socket_path) as control:
-            yield BrokerProcess(child=child, control=control, port=port, journal=journal)
-    finally:
-        os.close(ready_read)
-        child.end()
-        shutil.rmtree(private)
-
-
-def private_folder() -> Path:
-    """A new folder that only we can enter, with a path short enough for a unix socket.
-
-    Raises:
-        UserError: TMPDIR is too long.
-    """
-    private = Path(tempfile.mkdtemp(prefix="cg-"))
-    if len(os.fsencode(private / SOCKET_NAME)) > SOCKET_PATH_LIMIT_BYTES:
-        private.rmdir()
-        raise UserError(
-            f"the temporary folder {private.parent} has too long a name for a unix socket "
-            f"({SOCKET_PATH_LIMIT_BYTES} bytes at most): set TMPDIR to a shorter one"
-        )
-    return private
+        yield BrokerProcess(child=child, control=control, port=port, journal=journal)
 
 
 def await_port(child: Child, ready: int, *, what: str = "the broker") -> int:

@@ -4,7 +4,9 @@ Wall time never reaches a history or a verdict: exchange time comes from the bro
 measured here is how long the harness has waited.
 """
 
+import contextlib
 import time
+from collections.abc import Iterator
 
 
 class Deadline:
@@ -28,3 +30,25 @@ class Deadline:
     def waited(self) -> float:
         """Seconds since the deadline was set."""
         return time.monotonic() - self.started
+
+
+class Stopwatch:
+    """How long the parts of some runs took, in seconds of the wall clock; for benchmarks.
+
+    Parts do not nest: what is measured inside a part is taken off it.
+    """
+
+    def __init__(self) -> None:
+        self.parts: dict[str, float] = {}
+        self._inner = 0.0
+
+    @contextlib.contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Add what happens inside to a part."""
+        began, outer, self._inner = time.perf_counter(), self._inner, 0.0
+        try:
+            yield
+        finally:
+            took = time.perf_counter() - began
+            self.parts[name] = self.parts.get(name, 0.0) + took - self._inner
+            self._inner = outer + took

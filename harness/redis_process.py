@@ -5,29 +5,86 @@ bot that waits for an answer of it is not quiet; `client_ports` and the process 
 see that.
 """
 
+import base64
 import contextlib
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness.broker_process import await_port
 from harness.clock import Deadline
 from harness.errors import HarnessError
-from harness.targets.process import Child, launch
+from harness.targets.process import EXEC, Child, Launcher
 
 GOODBYE_SECONDS = 10.0
 PAUSE_SECONDS = 0.002
 CLIENTS_NAME = "redis.clients"
+CONTENTS_NAME = "redis.contents"
 
 
 class RedisProcess:
-    """An embedded Redis that listens on a port of 127.0.0.1."""
+    """An embedded Redis on a port of 127.0.0.1, which it keeps over its restarts.
 
-    def __init__(self, child: Child, port: int, *, clients: Path) -> None:
-        self.child = child
-        self.port = port
-        self._clients = clients
+    Args:
+        folder: where its log, its notes and what it is to hold are written; must exist.
+        launcher: how the process is started.
+
+    Raises:
+        HarnessError: it does not start; the message has its last words.
+    """
+
+    def __init__(self, folder: Path, *, launcher: Launcher = EXEC) -> None:
+        self._log = folder / "redis.log"
+        self._clients = folder / CLIENTS_NAME
+        self._contents = folder / CONTENTS_NAME
+        self._launcher = launcher
+        self.port = 0
+        self.child = self._start({})
+
+    def stop(self) -> None:
+        """Kill it, with everything that it holds; whoever is connected loses the connection."""
+        self.child.end()
+        self._clients.write_text("", encoding="ascii")
+
+    def start(self, contents: Mapping[str, bytes]) -> None:
+        """Start it again after `stop`, on the same port.
+
+        Args:
+            contents: what it holds then, as `harness.faults.keys.dump_keys` reads it: what it held
+                before the stop, what a copy of an earlier moment has, or nothing.
+
+        Raises:
+            HarnessError: it does not start; the message has its last words.
+        """
+        self.child = self._start(contents)
+
+    def _start(self, contents: Mapping[str, bytes]) -> Child:
+        self._clients.touch()
+        told = {key: base64.b64encode(value).decode() for key, value in contents.items()}
+        self._contents.write_text(json.dumps(told), encoding="ascii")
+        ready_read, ready_write = os.pipe()
+        try:
+            child = self._launcher.launch(
+                [
+                    *(sys.executable, "-m", "harness.redis_server", "--port", str(self.port)),
+                    *("--ready-fd", str(ready_write), "--clients", str(self._clients)),
+                    *("--contents", str(self._contents)),
+                ],
+                self._log,
+                pass_fds=[ready_write],
+            )
+        finally:
+            os.close(ready_write)
+        try:
+            self.port = await_port(child, ready_read, what="Redis")
+        except HarnessError:
+            child.end()
+            raise
+        finally:
+            os.close(ready_read)
+        return child
 
     @property
     def pid(self) -> int:
@@ -68,31 +125,18 @@ class RedisProcess:
 
 
 @contextlib.contextmanager
-def running_redis(folder: Path) -> Iterator[RedisProcess]:
+def running_redis(folder: Path, *, launcher: Launcher = EXEC) -> Iterator[RedisProcess]:
     """Start an empty Redis; it is gone when the context is left.
 
     Args:
         folder: where its log and its notes are written; must exist.
+        launcher: how the process is started.
 
     Raises:
         HarnessError: it does not start; the message has its last words.
     """
-    clients = folder / CLIENTS_NAME
-    clients.touch()
-    ready_read, ready_write = os.pipe()
+    server = RedisProcess(folder, launcher=launcher)
     try:
-        child = launch(
-            [
-                *(sys.executable, "-m", "harness.redis_server", "--port", "0"),
-                *("--ready-fd", str(ready_write), "--clients", str(clients)),
-            ],
-            folder / "redis.log",
-            pass_fds=[ready_write],
-        )
+        yield server
     finally:
-        os.close(ready_write)
-    try:
-        yield RedisProcess(child, await_port(child, ready_read, what="Redis"), clients=clients)
-    finally:
-        os.close(ready_read)
-        child.end()
+        server.child.end()

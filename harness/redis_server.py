@@ -1,26 +1,33 @@
 """The embedded Redis: fakeredis's TCP server as a process of its own, on loopback only.
 
     python -m harness.redis_server [--port 0] [--ready-fd N] [--clients FILE]
+                                   [--contents FILE]
 
 It keeps everything in memory, so it has to outlive the bot that is killed. When it listens it
 writes one line, `{"port": N}`, to `--ready-fd` or to stdout. `--clients` names a file to which it
-appends `+PORT` and `-PORT` for every connection that comes and goes. Between two commands it
+appends `+PORT` and `-PORT` for every connection that comes and goes. `--contents` names a JSON file
+with what it holds from the start: each key with its DUMP in base64. Between two commands it
 sleeps: the harness must be able to see that nothing is going on.
 """
 
+import argparse
+import base64
 import contextlib
 import json
 import os
 import socket
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-from fakeredis import TcpFakeServer
+from fakeredis import FakeRedis, TcpFakeServer
 from fakeredis._clients import _tcp_server
 
 LOOPBACK = "127.0.0.1"
 NEVER_SECONDS = 86_400.0
+CANNOT_START = 2
+PORT_MAX = 65535
 
 
 class EmbeddedRedis(TcpFakeServer):
@@ -63,22 +70,59 @@ class EmbeddedRedis(TcpFakeServer):
             self.notes.write(words + "\n")
 
 
-def main(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
-    ready_fd: Annotated[int, typer.Option(help="Where to say that it listens.")] = 1,
-    clients: Annotated[Path | None, typer.Option(help="File for who comes and goes.")] = None,
-) -> None:
-    """Serve an empty Redis on 127.0.0.1 until the process is ended."""
+def fill(server: EmbeddedRedis, contents: Path) -> None:
+    """Put into a server what it is to hold from the start.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    client = FakeRedis(server=server.fake_server)
+    for key, value in sorted(json.loads(contents.read_text(encoding="ascii")).items()):
+        client.restore(key, 0, base64.b64decode(value))
+    client.close()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve a Redis on 127.0.0.1 until the process is ended; the exit code if it cannot."""
+    options = parser().parse_args(arguments)
+    clients = None if options.clients is None else Path(options.clients)
     try:
-        server = EmbeddedRedis(port, clients=clients)
+        server = EmbeddedRedis(options.port, clients=clients)
+        if options.contents is not None:
+            fill(server, Path(options.contents))
     except OSError as error:
-        typer.echo(f"the embedded Redis cannot start on port {port}: {error}", err=True)
-        raise typer.Exit(2) from error
+        words = f"the embedded Redis cannot start on port {options.port}: {error}"
+        print(words, file=sys.stderr)  # noqa: T201 - this is the command line
+        return CANNOT_START
     with server:
         line = json.dumps({"port": server.server_address[1]}) + "\n"
-        os.write(ready_fd, line.encode())
+        os.write(options.ready_fd, line.encode())
         server.serve_forever(poll_interval=NEVER_SECONDS)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    made = argparse.ArgumentParser(
+        prog="python -m harness.redis_server", description="A Redis on 127.0.0.1."
+    )
+    made.add_argument("--port", type=port_number, default=0, help="0 takes a free one")
+    made.add_argument("--ready-fd", type=int, default=1, help="where to say that it listens")
+    made.add_argument("--clients", help="file for who comes and goes")
+    made.add_argument("--contents", help="file with what it holds from the start")
+    return made
+
+
+def port_number(text: str) -> int:
+    """A port, or 0.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if not text.isdecimal() or int(text) > PORT_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 0 to {PORT_MAX}")
+    return int(text)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    sys.exit(main(sys.argv[1:]))

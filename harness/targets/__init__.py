@@ -2,6 +2,6 @@
 
 from harness.targets.bot import BotSpec, Session
 from harness.targets.process import Child, launch
-from harness.targets.quiet import Gone, Halted, Quieted, Watch
+from harness.targets.quiet import Gone, Halted, Held, Quieted, Watch
 
-__all__ = ["BotSpec", "Child", "Gone", "Halted", "Quieted", "Session", "Watch", "launch"]
+__all__ = ["BotSpec", "Child", "Gone", "Halted", "Held", "Quieted", "Session", "Watch", "launch"]

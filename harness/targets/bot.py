@@ -47,12 +47,15 @@ class BotSpec(Value):
         trade: starts it; runs until it is killed.
         state: prints its belief as JSON and ends; None when it cannot.
         options: what a replay command must repeat, " --bot my_bot.py"; empty for the reference.
+        failpoints: prints the names of its failpoints, one at the start of each line; None when
+            it has none.
     """
 
     name: str
     trade: tuple[str, ...]
     state: tuple[str, ...] | None
     options: str = ""
+    failpoints: tuple[str, ...] | None = None
 
     @classmethod
     def reference(cls) -> Self:
@@ -132,6 +135,7 @@ class BotSpec(Value):
             trade=(*start, "trade", *place, *state, "--watchlist", "{watchlist}"),
             state=(*start, "state", *state),
             options=options,
+            failpoints=(*start, "failpoints"),
         )
 
     def trade_command(self, session: Session) -> tuple[str, ...]:

@@ -1,11 +1,10 @@
 """Quiet, seen from outside: the bot has digested everything and waits for the broker.
 
 Two looks in a row must agree: every thread of the bot waits and none has run in between, nothing
-is under way on its connections, and the broker has neither received nor sent a frame. A server
-that the bot asks for its state is looked at in the same way: a bot that waits for its answer
-waits too, and is not quiet. What
-cannot be seen from outside is a timer that is about to fire; a bot that sleeps between retries
-looks quiet.
+was under way on its connections between the two, and the broker has neither received nor sent a
+frame since before the first. A server that the bot asks for its state is looked at in the same
+way: a bot that waits for its answer waits too, and is not quiet. What cannot be seen from outside
+is a timer that is about to fire; a bot that sleeps between retries looks quiet.
 """
 
 import sys
@@ -18,7 +17,7 @@ from harness.clock import Deadline
 from harness.errors import QuietTimeoutError, UserError
 from harness.targets.process import Child
 from harness.targets.sockets import LoopbackQueues
-from harness.targets.threads import Look, look_at
+from harness.targets.threads import Look, Onlooker
 
 # Pauses between looks: short while the answer is near, longer when a start-up takes its time.
 PAUSE_FIRST_SECONDS = 0.0002
@@ -46,7 +45,28 @@ class Gone:
     code: int
 
 
-Settled = Quieted | Halted | Gone
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The bot stands in a system call, and the broker has digested what it had sent."""
+
+    status: Status
+
+
+Settled = Quieted | Halted | Gone | Held
+
+
+class CallWatch(Protocol):
+    """Somebody who must answer the bot's system calls, or it waits in them for ever."""
+
+    @property
+    def held(self) -> bool:
+        """Whether the bot is held in a call."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until a call waits, at most so long."""
+
+    def serve(self) -> int:
+        """Answer every call that waits; how many there were."""
 
 
 class Neighbour(Protocol):
@@ -66,12 +86,19 @@ class Neighbour(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One look at both sides; `beside` is the neighbour's, None when there is none."""
+    """One look at the bot and its neighbour; `beside` is None when there is none.
+
+    `under_way` is what lay in the wires just before the look, in bytes.
+    """
 
     look: Look
     under_way: int
     beside: Look | None
-    status: Status
+
+    @property
+    def waiting(self) -> bool:
+        """Whether nobody was seen to run."""
+        return self.look.waiting and (self.beside is None or self.beside.waiting)
 
 
 class Watch:
@@ -88,6 +115,7 @@ class Watch:
         *,
         queues: LoopbackQueues,
         neighbour: Neighbour | None = None,
+        calls: CallWatch | None = None,
     ) -> None:
         if sys.platform != "linux":
             raise UserError(
@@ -98,6 +126,9 @@ class Watch:
         self._control = control
         self._queues = queues
         self._neighbour = neighbour
+        self._calls = calls
+        self._bot = Onlooker(child.pid)
+        self._beside: Onlooker | None = None
 
     def settle(self, *, seconds: float) -> Settled:
         """Wait until the bot is quiet, or has ended.
@@ -108,55 +139,93 @@ class Watch:
         deadline = Deadline(seconds)
         pause = PAUSE_FIRST_SECONDS
         before: Sight | None = None
+        status = self._control.latest or self._control.status()
         while True:
             code = self._child.exit_code()
             if code is not None:
                 return Gone(code)
-            sight = self._sight(before)
+            if self._calls is not None and self._calls.serve():
+                before, pause = None, PAUSE_FIRST_SECONDS
+            if self._calls is not None and self._calls.held:
+                return Held(self._digested(deadline))
+            sight = self._sight(before, status)
             if before is not None and agree(before, sight):
-                halted = sight.status.halted is not None
-                return Halted(sight.status) if halted else Quieted(sight.status)
+                now = self._control.status()
+                if now == status:
+                    return Quieted(now) if now.halted is None else Halted(now)
+                status = now
             if deadline.passed:
                 raise QuietTimeoutError(busy(sight, seconds))
             before = sight
-            self._child.exits_within(pause)
-            pause = min(pause * 1.5, PAUSE_LAST_SECONDS)
+            self.rest(pause)
+            pause = PAUSE_FIRST_SECONDS if sight.waiting else min(pause * 1.5, PAUSE_LAST_SECONDS)
 
-    def _sight(self, before: Sight | None) -> Sight:
-        """Look at the threads, then at the wires, then at the broker.
+    def rest(self, seconds: float) -> None:
+        """Wait until the bot ends or makes a call that must be answered, at most so long."""
+        if self._calls is None or not self._calls.wait(seconds):
+            self._child.exits_within(0 if self._calls is not None else seconds)
 
-        The wires are those of the look before: a session that is newer makes the two looks
-        differ anyway.
+    def _digested(self, deadline: Deadline) -> Status:
+        """Wait until the broker has read and answered everything that the held bot had sent."""
+        before = self._control.status()
+        while not deadline.passed:
+            unread = sum(
+                self._queues.unread_by_server(session.peer_port, before.port)
+                for session in before.sessions
+                if session.peer_port is not None
+            )
+            status = self._control.status()
+            if unread == 0 and status == before:
+                return status
+            before = status
+        raise QuietTimeoutError("the broker does not come to an end with what the bot has sent")
+
+    def _sight(self, before: Sight | None, status: Status) -> Sight:
+        """Look at the wires, and then at those at their ends.
+
+        The wires are those that were there when `status` was told: a newer connection would be a
+        difference to the status that is asked for at the end.
         """
-        look = look_at(self._child.pid)
-        status = self._control.status() if before is None else before.status
-        under_way = sum(
+        # While somebody runs it does not matter what is under way.
+        under_way = self._under_way(status) if before is not None and before.waiting else 0
+        beside = self._look_beside()
+        return Sight(look=self._bot.look(), under_way=under_way, beside=beside)
+
+    def _look_beside(self) -> Look | None:
+        """Look at the neighbour, which may have been started again since the last look."""
+        if self._neighbour is None:
+            return None
+        if self._beside is None or self._beside.pid != self._neighbour.pid:
+            self._beside = Onlooker(self._neighbour.pid)
+        return self._beside.look()
+
+    def _under_way(self, status: Status) -> int:
+        """Bytes that have been sent and not been read, between the bot and its two servers."""
+        total = sum(
             self._queues.bytes_between(session.peer_port, status.port)
             for session in status.sessions
             if session.peer_port is not None
         )
-        beside: Look | None = None
-        if self._neighbour is not None:
-            # The wires before the server: it stands still from one look at it to the next, so a
-            # question or an answer of that time lies in the wires when they are seen the second
-            # time.
-            server = self._neighbour
-            under_way += sum(
-                self._queues.bytes_between(port, server.port) for port in server.client_ports()
-            )
-            beside = look_at(server.pid)
-        return Sight(look=look, under_way=under_way, beside=beside, status=self._control.status())
+        server = self._neighbour
+        if server is not None:
+            ports = server.client_ports()
+            total += sum(self._queues.bytes_between(port, server.port) for port in ports)
+        return total
 
 
 def agree(before: Sight, sight: Sight) -> bool:
-    """Whether two looks in a row show a bot that waits and a broker that stands."""
+    """Whether two looks in a row show that everybody waits, with nothing under way.
+
+    The wires were read between the two looks, and nobody ran from the one to the other: at that
+    moment all of them waited, and no message was left that could wake one. The broker is not
+    looked at; it must have told the same status before the first look and after the second.
+    """
     return (
         before.look.waiting
         and sight.look.waiting
         and before.look.switches == sight.look.switches
         and sight.under_way == 0
         and stands(before.beside, sight.beside)
-        and before.status == sight.status
     )
 
 

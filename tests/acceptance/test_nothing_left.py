@@ -1,4 +1,4 @@
-"""A gate that is killed in the middle leaves no process behind."""
+"""A gate that is killed in the middle leaves no process and no file behind."""
 
 import os
 import subprocess
@@ -6,31 +6,39 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_SECONDS = 60
 LOOK_SECONDS = 0.05
+PROGRAMS = ("fakebroker", "target_trader", "janitor.py")
 
 
-def test_a_gate_killed_in_the_middle_leaves_nothing_running(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "scenarios/test_third_attempt.py"]
-    variables = {**os.environ, "TMPDIR": str(tmp_path)}
+@pytest.mark.parametrize("way", [(), ("--exec",)], ids=["forked", "executed"])
+def test_a_gate_killed_in_the_middle_leaves_nothing(tmp_path: Path, way: tuple[str, ...]) -> None:
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    own = f"--basetemp={tmp_path / 'pytest'}"  # What pytest keeps of its own tests is its business.
+    command = [sys.executable, "-m", "pytest", "-q", "scenarios/test_every_point.py", own, *way]
+    variables = {**os.environ, "TMPDIR": str(runs)}
     gate = psutil.Popen(command, cwd=ROOT, env=variables, stdout=subprocess.DEVNULL)
 
-    family = family_of(gate)
+    family = family_of(gate, runs)
     gate.kill()
     gate.wait(DEADLINE_SECONDS)
 
     _gone, alive = psutil.wait_procs(family, timeout=DEADLINE_SECONDS)
     assert alive == []
+    assert list(runs.iterdir()) == []
 
 
-def family_of(gate: psutil.Popen) -> list[psutil.Process]:
-    """The broker and the bot of a gate, once both of them run."""
+def family_of(gate: psutil.Popen, folder: Path) -> list[psutil.Process]:
+    """The processes of a gate, once all of them run and the bot has begun to write."""
     for _ in range(int(DEADLINE_SECONDS / LOOK_SECONDS)):
         children = gate.children(recursive=True)
         words = [command_of(child) for child in children]
-        if all(any(name in line for line in words) for name in ("fakebroker", "target_trader")):
+        running = all(any(name in line for line in words) for name in PROGRAMS)
+        if running and any(log.stat().st_size for log in folder.glob("crashgate-*/**/bot.log")):
             return children
         try:
             gate.wait(LOOK_SECONDS)

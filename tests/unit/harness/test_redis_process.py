@@ -6,12 +6,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
 
-from fakebroker.control_messages import Status
 from harness.clock import Deadline
 from harness.errors import HarnessError, UserError
 from harness.redis_process import RedisProcess, running_redis
@@ -117,11 +115,9 @@ def test_a_server_that_runs_or_has_run_does_not_stand() -> None:
 def test_a_bot_is_not_quiet_while_its_server_works_or_has_worked() -> None:
     waits = Look(waiting=True, switches=((1, 5),), doing="in poll")
     ran = Look(waiting=True, switches=((1, 6),), doing="in poll")
-    unimportant: dict[str, Any] = {}
-    status = Status.model_construct(**unimportant)
 
     def sight(server: Look) -> Sight:
-        return Sight(look=waits, under_way=0, beside=server, status=status)
+        return Sight(look=waits, under_way=0, beside=server)
 
     assert agree(sight(waits), sight(waits))
     assert not agree(sight(waits), sight(ran))
