@@ -15,10 +15,14 @@ from pydantic import AwareDatetime, Field, JsonValue, model_validator
 from fakebroker.market.tape import Bar
 from fakebroker.settings import BrokerSettings
 from harness.downtime import Downtime
+from harness.faults.calls import CallFault
+from harness.faults.storage import StorageFault
 from harness.points import CrashPoint
 from harness.values import Value
 
 ID_DIGITS = 10
+LATER_FIELDS = ("call_faults", "trial")
+"""Fields that are left out of the hash while they are empty: older tokens stay valid."""
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 
 
@@ -29,11 +33,13 @@ class Crash(Value):
         point: where the bot dies.
         arrives: whether bytes that the bot had sent and the broker had not yet taken still arrive.
         downtime: what happens before the restart.
+        storage: what happens to the bot's files before the restart, after the downtime.
     """
 
     point: CrashPoint
     arrives: bool = True
     downtime: Downtime = Downtime()
+    storage: StorageFault | None = None
 
     def describe(self) -> str:
         """Say where the bot dies, in plain words."""
@@ -53,6 +59,8 @@ class Case(Value):
         broker: how the broker behaves.
         crashes: the kills, one per life of the bot; the life after the last one is not killed.
         ends_at: exchange time after which nothing more is played; None plays the whole tape.
+        call_faults: system calls of the bot that fail.
+        trial: the words of a token that say what a sweep did to the scenario; empty for its story.
     """
 
     scenario: str = Field(pattern=SLUG)
@@ -63,6 +71,8 @@ class Case(Value):
     broker: BrokerSettings = BrokerSettings()
     crashes: tuple[Crash, ...] = ()
     ends_at: AwareDatetime | None = None
+    call_faults: tuple[CallFault, ...] = ()
+    trial: str = ""
 
     @model_validator(mode="after")
     def _tape_goes_forward(self) -> Self:
@@ -77,7 +87,7 @@ class Case(Value):
 
     def clean(self) -> Self:
         """The same case without its crashes."""
-        return self.model_copy(update={"crashes": ()})
+        return self.model_copy(update={"crashes": (), "call_faults": (), "trial": ""})
 
 
 def canonical(case: Case) -> str:
@@ -87,6 +97,14 @@ def canonical(case: Case) -> str:
     default changes nothing leaves all tokens valid.
     """
     record = case.model_dump(mode="json")
+    for name in LATER_FIELDS:
+        if not record[name]:
+            del record[name]
+    for crash in record["crashes"]:
+        if crash["storage"] is None:
+            del crash["storage"]
+        if not crash["point"].get("events", True):
+            del crash["point"]["events"]
     record["broker"] = case.broker.model_dump(mode="json", exclude_defaults=True)
     if case.broker.faults:
         # Of a fault, its name is a default: without it two faults would be one.

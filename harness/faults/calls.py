@@ -1,7 +1,7 @@
 """A system call of the bot that fails while it runs: the disk is full, the device is broken.
 
 The supervisor answers the call with the error in the place of the kernel, so the call has no
-effect. Numbers count from 1 over one life of the bot.
+effect. Numbers count from 1 over one life of the bot, `life` is which.
 """
 
 from typing import Literal
@@ -30,6 +30,7 @@ class CallFault(Value):
     occurrence: int = Field(default=1, ge=1)
     errno: ErrorName
     times: int = Field(default=1, ge=1)
+    life: int = Field(default=1, ge=1)
 
     def describe(self) -> str:
         """Say what fails, in plain words."""

@@ -1,7 +1,8 @@
 """Where a crash happens: an exact event, never a moment on a clock.
 
-Three kinds, a closed union: a message on the wire, the passage of a named failpoint of the bot,
-and the quiet after a bar. Each says in plain words where it is (`describe()`).
+Four kinds, a closed union: a system call of the bot, a message on the wire, the passage of a named
+failpoint of the bot, and the quiet between two events.
+Each says in plain words where it is (`describe()`).
 """
 
 from typing import Annotated
@@ -10,6 +11,7 @@ from pydantic import Field
 
 from harness.points.failpoint import FailPoint
 from harness.points.quiet import Quiet
+from harness.points.syscall import Side, SystemCall
 from harness.points.wire import (
     Direction,
     Moment,
@@ -21,7 +23,7 @@ from harness.points.wire import (
     unsent,
 )
 
-CrashPoint = Annotated[WirePoint | FailPoint | Quiet, Field(discriminator="kind")]
+CrashPoint = Annotated[WirePoint | FailPoint | Quiet | SystemCall, Field(discriminator="kind")]
 
 __all__ = [
     "CrashPoint",
@@ -29,6 +31,8 @@ __all__ = [
     "FailPoint",
     "Moment",
     "Quiet",
+    "Side",
+    "SystemCall",
     "WirePoint",
     "answered",
     "processed",

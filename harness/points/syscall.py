@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
-from harness.points.quiet import NEW_YORK, clock_of
+from harness.points.quiet import clock_of
 from harness.points.words import ordinal
 from harness.values import Value
 
@@ -65,10 +65,3 @@ class SystemCall(Value):
         way = "to" if self.call == "send" else "of"
         which = f"the {ordinal(self.occurrence)} {self.call} {way} the {self.role}"
         return f"{where} {which} at {clock_of(self.time)}"
-
-    @property
-    def slug(self) -> str:
-        """The point as part of a token, "before.rename.state-file.2.100145"."""
-        role = self.role.replace(" ", "-")
-        local = self.time.astimezone(NEW_YORK)
-        return f"{self.side}.{self.call}.{role}.{self.occurrence}.{local:%Y%m%d%H%M%S}"
