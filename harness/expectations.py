@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from harness.checks import Condition, Expectation, Needs
 from harness.comparing import compare_ends
+from harness.explore.trial import Trial
 from harness.history import Fill, History
 from harness.invariants.ledger import orders_at_end
 from harness.result import Finding
@@ -234,15 +235,41 @@ def same_end_as_clean() -> Expectation:
     )
 
 
+def same_end_when_undisturbed() -> Expectation:
+    """The books end as without the crashes, where a sweep has added nothing but crashes."""
+
+    def check(history: History, clean: History | None) -> list[Finding]:
+        return [] if disturbed(history) else compare_ends(history, clean)
+
+    return Expectation(
+        name="the books end as if there had been no crash, where nothing else happened",
+        needs=Needs.BOOKS,
+        check=check,
+        compares=True,
+    )
+
+
+def disturbed(history: History) -> bool:
+    """Whether anything but crashes was done to a run, as the trial of its first line says."""
+    told = history.of_kind("case")
+    text = str(told[0].data.get("trial", "")) if told else ""
+    trial = Trial.parse(text) if text else Trial()
+    return bool(trial.fails or trial.troubles or any(kill.words for kill in trial.kills))
+
+
 def openings(history: History, symbol: str) -> list[Fill]:
     """The first fills of positions in `symbol`: those that met a flat account.
 
-    A fill of a bot's order only; consecutive executions of one order open once.
+    A fill of a bot's order only; consecutive executions of one order open once, and an execution
+    that is corrected opens nothing again.
     """
     return [
         fill
         for fill in history.fills
-        if fill.symbol == symbol and fill.position_before == 0 and fill.client_id != 0
+        if fill.symbol == symbol
+        and fill.position_before == 0
+        and fill.client_id != 0
+        and fill.seq not in history.corrections
     ]
 
 

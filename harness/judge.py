@@ -137,11 +137,16 @@ def cut_short(history: History) -> list[str]:
 
 
 def unreached(history: History, told: dict[str, object]) -> list[str]:
-    """The planned crash points at which no kill happened."""
+    """The planned crash points at which no kill happened, and the faults that never came."""
     planned = told.get("crashes")
     assert isinstance(planned, list), "the writer always names the planned crashes"
-    return [
+    reasons = [
         f"the {ordinal(number)} crash point was never reached: {point}"
         for number, point in enumerate(planned, start=1)
         if number > len(history.kills)
     ]
+    failed = {str(event.data["words"]) for event in history.of_kind("call_fault")}
+    meant = told.get("fails", [])
+    assert isinstance(meant, list), "the writer lists the calls that were to fail"
+    reasons += [f"the planned fault never came: {words}" for words in meant if words not in failed]
+    return reasons

@@ -1,7 +1,7 @@
 """One append-only JSONL with everything that happened in a run, in one order, and its readers."""
 
 from fakebroker.control_messages import Books
-from harness.history.belief import Belief
+from harness.history.belief import Belief, BotRules
 from harness.history.history import History
 from harness.history.records import (
     Event,
@@ -17,6 +17,7 @@ from harness.history.records import (
 __all__ = [
     "Belief",
     "Books",
+    "BotRules",
     "Event",
     "Exited",
     "Fill",

@@ -5,6 +5,7 @@ damaged history is the user's business (`UserError` with the line), never half a
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Self, TypeVar
 from pydantic import ValidationError
 
 from harness.errors import UserError
+from harness.history.belief import BotRules
 from harness.history.records import (
     BooksRead,
     Event,
@@ -24,8 +26,10 @@ from harness.history.records import (
     Record,
     StateRead,
     WireMessage,
+    root_of,
 )
 
+BUSTED = re.compile(r"execution (\S+) was busted")
 RecordT = TypeVar("RecordT", bound=Record)
 
 
@@ -105,6 +109,36 @@ class History:
     def fills(self) -> tuple[Fill, ...]:
         """Every execution of the run."""
         return self._typed(Fill, "fill")
+
+    @cached_property
+    def corrections(self) -> frozenset[int]:
+        """The places of fills that are corrections: they replace an earlier one of their root."""
+        seen: set[str] = set()
+        again: set[int] = set()
+        for fill in self.fills:
+            root = root_of(fill.exec_id)
+            if root in seen:
+                again.add(fill.seq)
+            seen.add(root)
+        return frozenset(again)
+
+    @cached_property
+    def busted(self) -> frozenset[str]:
+        """The roots of the executions that the exchange has taken back."""
+        words = [order.reason for order in self.orders if order.event == "busted"]
+        found = [match[1] for text in words if (match := BUSTED.search(text))]
+        return frozenset(root_of(name) for name in found)
+
+    @cached_property
+    def rewritten(self) -> bool:
+        """Whether the exchange has corrected an execution or taken one back."""
+        return bool(self.corrections or self.busted)
+
+    @cached_property
+    def rules(self) -> BotRules:
+        """What the bot keeps to, as it told last; nothing is in it when it did not."""
+        told = [state.belief.rules for state in self.states if state.belief.rules is not None]
+        return told[-1] if told else BotRules()
 
     @cached_property
     def orders(self) -> tuple[OrderRecord, ...]:

@@ -188,3 +188,8 @@ class Life(Seen):
 def leg_of(order_ref: str) -> str:
     """The last part of an orderRef without a trailing number; empty for an empty ref."""
     return order_ref.rpartition("|")[2].rstrip("0123456789")
+
+
+def root_of(exec_id: str) -> str:
+    """The part of an execution id that a correction keeps."""
+    return exec_id.rpartition(".")[0] or exec_id

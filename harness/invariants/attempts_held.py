@@ -1,8 +1,8 @@
-"""I15: at most two entries at the levels of a symbol and side in a day, over all lives of the bot.
+"""I15: no more entries at the levels of a symbol and side in a day than the budget, over all lives.
 
 Read from the orderRefs of breakout entries, `PS60|SYMBOL|SIDE|DAY|ATTEMPT|entry`, and from what the
-broker filled: only the breakout strategy has a budget of attempts. A bot whose refs have another
-form is judged by the scenarios' own expectations.
+broker filled: only the breakout strategy has a budget of attempts, two unless the bot tells
+another number. A bot whose refs have another form is judged by the scenarios' own expectations.
 """
 
 from harness.checks import Invariant, Needs
@@ -16,7 +16,8 @@ STRATEGY = "PS60"
 
 
 def check(history: History) -> list[Finding]:
-    """Find filled entries beyond the second of a symbol, a side and a day."""
+    """Find filled entries beyond the allowed ones of a symbol, a side and a day."""
+    allowed = history.rules.max_attempts or ATTEMPTS_MAX
     entries: dict[str, dict[int, Fill]] = {}
     for fill in history.fills:
         signal = signal_of(fill.order_ref)
@@ -25,13 +26,13 @@ def check(history: History) -> list[Finding]:
     findings: list[Finding] = []
     for signal, orders in entries.items():
         fills = list(orders.values())
-        if len(fills) > ATTEMPTS_MAX:
-            extra = fills[ATTEMPTS_MAX]
+        if len(fills) > allowed:
+            extra = fills[allowed]
             findings.append(
                 Finding(
                     invariant=NAME,
                     sentence=f"{extra.symbol} was entered {len(fills)} times ({signal}); "
-                    f"{ATTEMPTS_MAX} attempts are allowed.",
+                    f"{allowed} attempts are allowed.",
                     seqs=tuple(fill.seq for fill in fills),
                     at_risk=extra.shares * extra.price,
                 )
@@ -49,7 +50,7 @@ def signal_of(order_ref: str) -> str | None:
 
 INVARIANT = Invariant(
     name=NAME,
-    law="at most two entries for a symbol and a side in a day, over all lives",
+    law="no more entries for a symbol and side in a day than allowed, two by default",
     needs=Needs.BOOKS,
     check=check,
 )

@@ -5,6 +5,7 @@ The liveness of every run: a bot that never trades again is safe and useless.
 
 from harness.checks import Invariant, Needs
 from harness.history import History
+from harness.invariants.loud_halt import halted_loudly
 from harness.result import Finding
 
 NAME = "BackInBusiness"
@@ -15,7 +16,7 @@ def check(history: History) -> list[Finding]:
     if not history.lives:
         return []
     last = history.lives[-1]
-    if last.ready_seq is not None:
+    if last.ready_seq is not None or halted_loudly(history, last):
         return []
     again = "after its last restart" if len(history.lives) > 1 else "after its start"
     return [

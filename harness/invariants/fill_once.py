@@ -1,8 +1,10 @@
 """I6: the bot has booked the broker's executions, each once, and the profit that follows.
 
 Executions are compared by the root of their id: a correction keeps the root and raises the part
-after the last period. Fills of hand-made orders may be booked or not. Profit may differ by less
-than a cent, because the API carries it as a binary fraction.
+after the last period. Fills of hand-made orders may be booked or not, and so may those of earlier
+days and those that were taken back. Profit may differ by less than a cent, because the API carries
+it as a binary fraction; after a correction the broker does not report anew what was earned with
+the corrected shares, and the profit is not judged, nor is it where the report was lost.
 """
 
 from collections import Counter
@@ -10,6 +12,9 @@ from decimal import Decimal
 
 from harness.checks import Invariant, Needs
 from harness.history import Belief, Fill, History
+from harness.history.records import root_of
+from harness.invariants.days import day_of, profits
+from harness.invariants.trouble import troubled
 from harness.result import Finding
 
 NAME = "FillOnce"
@@ -21,15 +26,16 @@ def check(history: History) -> list[Finding]:
     state = history.final_state
     if state is None or state.belief.executions is None:
         return []
-    findings = booked_wrongly(state.belief.executions, history, state.seq)
+    findings = booked_wrongly(state.belief, history, state.seq)
     profit = wrong_profit(state.belief, history, state.seq)
     return findings if profit is None else [*findings, profit]
 
 
-def booked_wrongly(booked: tuple[str, ...], history: History, seq: int) -> list[Finding]:
+def booked_wrongly(belief: Belief, history: History, seq: int) -> list[Finding]:
     """Executions that are missing from the bot's books, there twice, or invented."""
-    fills = {root(fill.exec_id): fill for fill in history.fills}
-    counted = Counter(name if name in fills else root(name) for name in booked)
+    fills = {root_of(fill.exec_id): fill for fill in history.fills}
+    booked = belief.executions or ()
+    counted = Counter(name if name in fills else root_of(name) for name in booked)
     findings = [
         Finding(
             invariant=NAME,
@@ -38,7 +44,7 @@ def booked_wrongly(booked: tuple[str, ...], history: History, seq: int) -> list[
             at_risk=fill.shares * fill.price,
         )
         for name, fill in fills.items()
-        if name not in counted and fill.client_id != 0
+        if name not in counted and must_be_booked(fill, name, belief, history)
     ]
     for name, count in counted.items():
         fill = fills.get(name)
@@ -48,31 +54,56 @@ def booked_wrongly(booked: tuple[str, ...], history: History, seq: int) -> list[
         elif count > 1:
             words = f"The bot booked {count} times {told(fill)}."
             findings.append(Finding(invariant=NAME, sentence=words, seqs=(fill.seq, seq)))
-    return findings
+    return findings + outdated(belief, history, seq)
+
+
+def outdated(belief: Belief, history: History, seq: int) -> list[Finding]:
+    """Executions that are booked as they were before the exchange corrected them."""
+    newest = {root_of(fill.exec_id): fill for fill in history.fills}
+    known = {fill.exec_id: newest[root_of(fill.exec_id)] for fill in history.fills}
+    return [
+        Finding(
+            invariant=NAME,
+            sentence=f"The bot booked the execution {name} and not its correction, "
+            f"{told(known[name])}.",
+            seqs=(known[name].seq, seq),
+        )
+        for name in belief.executions or ()
+        if name in known
+        and known[name].exec_id != name
+        and must_be_booked(known[name], root_of(name), belief, history)
+    ]
+
+
+def must_be_booked(fill: Fill, root: str, belief: Belief, history: History) -> bool:
+    """Whether an execution has to be in the books of the bot's day."""
+    if fill.client_id == 0 or root in history.busted:
+        return False
+    return belief.day is None or day_of(fill.time) >= belief.day
+
+
+def never_told(history: History) -> bool:
+    """Whether the broker was broken so that its word on a profit may never have arrived."""
+    return troubled(history) and any(
+        message.lost and message.direction == "out" and message.message == "commissionReport"
+        for message in history.messages
+    )
 
 
 def wrong_profit(belief: Belief, history: History, seq: int) -> Finding | None:
     """The realised profit that the bot has against the broker's."""
-    closed = [
-        Decimal(str(event.data["realized_pnl"]))
-        for event in history.of_kind("commission")
-        if event.data.get("realized_pnl") is not None
-    ]
-    real = sum(closed, Decimal(0))
-    if belief.realized_pnl is None or abs(belief.realized_pnl - real) < CENT:
+    if belief.realized_pnl is None or history.rewritten or never_told(history):
+        return None
+    real = profits(history, belief.day, before=seq)
+    if any(abs(belief.realized_pnl - each) < CENT for each in real):
         return None
     return Finding(
         invariant=NAME,
         sentence=f"The bot believes a realised profit of {belief.realized_pnl}; "
-        f"the broker has {real}.",
+        f"the broker has {real[0]}.",
         seqs=(seq,),
-        at_risk=abs(belief.realized_pnl - real),
+        at_risk=abs(belief.realized_pnl - real[0]),
     )
-
-
-def root(exec_id: str) -> str:
-    """The part of an execution id that a correction keeps."""
-    return exec_id.rpartition(".")[0] or exec_id
 
 
 def told(fill: Fill) -> str:

@@ -8,6 +8,7 @@ that were lost on the way count, because the bot could not know that they would 
 from harness.checks import Invariant, Needs
 from harness.history import History, StateRead, WireMessage
 from harness.history.belief import Intent
+from harness.invariants.days import day_of
 from harness.result import Finding
 
 NAME = "IntentBeforeSend"
@@ -28,6 +29,8 @@ def check(history: History) -> list[Finding]:
             if message.direction == "in"
             and message.message == "placeOrder"
             and life.first_seq < message.seq < state.seq
+            # A bot that has begun a new day may have put the old one's orders away.
+            and (state.belief.day is None or day_of(message.time) >= state.belief.day)
         ]
         seen: dict[str, WireMessage] = {}
         for order in orders:

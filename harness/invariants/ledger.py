@@ -2,16 +2,22 @@
 
 A quiet moment is when the bot is alive, ready and waiting, and has had its chance to react: when
 it reports ready, before each further bar, and at the end. What a bot does between a fill and the
-next quiet moment is its own business; what is true at a quiet moment is judged.
+next quiet moment is its own business; what is true at a quiet moment is judged. A bot that is cut
+off from the broker, or whose broker is cut off from IB, cannot react and is not judged then.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from harness.history import Event, Fill, History, OrderRecord
 from harness.history.records import ENTRY_LEG, EXIT_LEGS
+from harness.invariants.link import Link
+
+BUST_GRACE = timedelta(minutes=1)
+ENDS = ("books", "ended")
+QUIET = ("bar", *ENDS)
 
 
 @dataclass(slots=True)
@@ -27,6 +33,8 @@ class Ledger:
         traded: symbols in which an API client has placed an order.
         life: the number of the bot's current process, 0 before the first.
         ready: whether that process is alive and has reported ready.
+        link: its connections to the broker.
+        busts: when an execution in a symbol was last taken back.
     """
 
     positions: dict[str, Decimal] = field(default_factory=dict)
@@ -37,10 +45,21 @@ class Ledger:
     traded: dict[str, bool] = field(default_factory=dict)
     life: int = 0
     ready: bool = False
+    link: Link = field(default_factory=Link)
+    busts: dict[str, datetime] = field(default_factory=dict)
 
     def position(self, symbol: str) -> Decimal:
         """Shares held of a symbol, negative when short."""
         return self.positions.get(symbol, Decimal(0))
+
+    def settled(self, symbol: str, now: datetime) -> bool:
+        """Whether the bot can know its position in a symbol.
+
+        TWS does not tell that an execution was taken back. It is missing from the next list, and
+        only a position that is no longer young shows that it is not merely late.
+        """
+        busted = self.busts.get(symbol)
+        return busted is None or now - busted >= BUST_GRACE
 
     def apply_fill(self, fill: Fill) -> None:
         """Book an execution."""
@@ -50,8 +69,14 @@ class Ledger:
 
     def apply_order(self, order: OrderRecord) -> None:
         """Book what happened to an order."""
-        if order.perm_id not in self.orders and self._means_to_close(order):
+        before = self.orders.get(order.perm_id)
+        if before is None and self._means_to_close(order):
             self.closing.add(order.perm_id)
+        if before is not None and order.event == "busted":
+            gone = before.filled - order.filled
+            held = self.position(order.symbol)
+            self.positions[order.symbol] = held - gone if order.action == "BUY" else held + gone
+            self.busts[order.symbol] = order.time
         self.orders[order.perm_id] = order
         if order.by_bot:
             self.traded[order.symbol] = True
@@ -107,6 +132,7 @@ def replay(history: History) -> Iterator[tuple[Event, Ledger]]:
     ledger = Ledger()
     for event in history.events:
         yield event, ledger
+        ledger.link.apply(event)
         if event.seq in fills:
             ledger.apply_fill(fills[event.seq])
         elif event.seq in orders:
@@ -125,7 +151,9 @@ def replay(history: History) -> Iterator[tuple[Event, Ledger]]:
 def quiet_moments(history: History) -> Iterator[Moment]:
     """The quiet moments of a history; the ledger in each moves on with the next one."""
     for event, ledger in replay(history):
-        if event.kind == "ready" or (event.kind in {"bar", "books", "ended"} and ledger.ready):
+        if event.kind != "ready" and not (event.kind in QUIET and ledger.ready):
+            continue
+        if ledger.link.stands(at_end=event.kind in ENDS):
             yield Moment(seq=event.seq, time=event.time, ledger=ledger)
 
 

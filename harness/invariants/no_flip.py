@@ -18,7 +18,8 @@ NAME = "NoFlip"
 
 def check(history: History) -> list[Finding]:
     """Find flips, and after them the first moment of each life at which one was possible."""
-    fills = {fill.seq: fill for fill in history.fills}
+    # What the exchange corrects is nobody's order.
+    fills = {fill.seq: fill for fill in history.fills if fill.seq not in history.corrections}
     findings = [
         finding
         for event, ledger in replay(history)
@@ -63,7 +64,7 @@ def judge_working(symbol: str, moment: Moment) -> Finding | None:
         group = order.oca_group or f"parent {order.parent_perm_id or order.perm_id}"
         groups[group] = max(groups.get(group, Decimal(0)), ledger.fillable(order))
     held, closing = ledger.position(symbol), sum(groups.values(), Decimal(0))
-    if held == 0 or closing <= abs(held):
+    if held == 0 or closing <= abs(held) or not ledger.settled(symbol, moment.time):
         return None
     return Finding(
         invariant=NAME,

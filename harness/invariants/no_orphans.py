@@ -21,6 +21,8 @@ def check(history: History) -> list[Finding]:
             order = ledger.orders[perm_id]
             if ledger.position(order.symbol) != 0 or not order.by_bot or not ledger.fillable(order):
                 continue
+            if not ledger.settled(order.symbol, moment.time):
+                continue
             price = ledger.prices.get(order.symbol)
             findings.setdefault(
                 perm_id,

@@ -30,7 +30,9 @@ def check(history: History) -> list[Finding]:
         asked.setdefault(intent, order.quantity)
         others = [other for other in ledger.orders.values() if same_intent(order, other)]
         if not order.order_ref:
-            others = [o for o in others if born.get(o.perm_id) != born[order.perm_id]]
+            # Without a ref a filled twin may have been another intent; a live one was not.
+            earlier = [o for o in others if born.get(o.perm_id) != born[order.perm_id]]
+            others = [other for other in earlier if not other.done]
         finding = judge(order, others, ledger, asked=asked[intent], intent=intent)
         if finding is not None:
             findings.setdefault(intent, finding)
@@ -43,11 +45,12 @@ def judge(
     """Look at one order beside the other orders of its intent."""
     if order.done and order.filled == 0:
         return None
-    live = [other for other in others if not other.done]
+    # An order that was never transmitted cannot fill; a bracket cut in half leaves such ones.
+    live = [other for other in others if not other.done and other.transmitted]
     filled = sum((other.filled for other in others), order.filled)
     seqs = (*(other.seq for other in others if other in live or other.filled), order.seq)
     price = ledger.prices.get(order.symbol)
-    if live and not order.done:
+    if live and not order.done and order.transmitted:
         return Finding(
             invariant=NAME,
             sentence=f"The intent {intent} has two live orders at the broker: "

@@ -32,6 +32,8 @@ def judge(symbol: str, moment: Moment) -> Finding | None:
     """Compare the working stops of a symbol with its position."""
     ledger = moment.ledger
     held = ledger.position(symbol)
+    if not ledger.settled(symbol, moment.time):
+        return None
     stops = [order for order in ledger.closing_orders(symbol) if order.is_stop]
     covered = sum((ledger.fillable(order) for order in stops), Decimal(0))
     if held == 0 or covered == abs(held):

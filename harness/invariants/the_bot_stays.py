@@ -1,7 +1,11 @@
-"""The bot does not end by itself: it dies only when it is killed, and stops only when told to."""
+"""The bot does not end by itself: it dies only when it is killed, and stops only when told to.
+
+One end is right: after its memory was damaged it may refuse to trade (`loud_halt.py`).
+"""
 
 from harness.checks import Invariant, Needs
 from harness.history import History
+from harness.invariants.loud_halt import excused
 from harness.result import Finding
 
 NAME = "TheBotStays"
@@ -9,6 +13,7 @@ NAME = "TheBotStays"
 
 def check(history: History) -> list[Finding]:
     """Find lives that ended without anybody's doing."""
+    loud = excused(history)
     return [
         Finding(
             invariant=NAME,
@@ -17,6 +22,7 @@ def check(history: History) -> list[Finding]:
             seqs=(gone.seq,),
         )
         for gone in history.exits
+        if gone.seq not in loud
     ]
 
 

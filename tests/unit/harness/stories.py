@@ -20,6 +20,11 @@ EXIT = "PS60|TSLA|L|20251006|1|exit"
 TARGET = "PS60|TSLA|L|20251006|1|target"
 
 
+def stem(number: int) -> str:
+    """The id of the execution of a number, without what a correction changes."""
+    return f"0000e0d5.{number:08d}.01"
+
+
 class Story:
     """Lines of a history, in order."""
 
@@ -28,10 +33,11 @@ class Story:
         self.held: dict[str, Decimal] = {}
         self.life = 0
         self.executions = 0
+        self.passed = timedelta()
 
     def add(self, source: str, kind: str, **fields: object) -> int:
         seq = len(self.lines) + 1
-        time = (OPEN + timedelta(seconds=seq)).isoformat()
+        time = (OPEN + self.passed + timedelta(seconds=seq)).isoformat()
         self.lines.append({"seq": seq, "source": source, "time": time, "kind": kind, **fields})
         return seq
 
@@ -157,7 +163,7 @@ class Story:
         self.add(
             "broker",
             "fill",
-            exec_id=f"0000e0d5.{self.executions:08d}.01.01",
+            exec_id=f"{stem(self.executions)}.01",
             perm_id=perm_id,
             order_id=perm_id,
             client_id=client,
@@ -171,8 +177,43 @@ class Story:
         return self
 
     def commission(self, realized_pnl: str | None) -> Self:
-        exec_id = f"0000e0d5.{self.executions:08d}.01.01"
+        exec_id = f"{stem(self.executions)}.01"
         self.add("broker", "commission", exec_id=exec_id, commission="1", realized_pnl=realized_pnl)
+        return self
+
+    def corrected(self, number: int, side: str, shares: int, *, ref: str = "") -> Self:
+        """The exchange replaces the execution of a number by one of so many shares."""
+        old = next(each for each in self.lines if each.get("exec_id", "").startswith(stem(number)))
+        signed = Decimal(shares) - Decimal(old["shares"])
+        self.held["TSLA"] += signed if side == "BOT" else -signed
+        changes = {"exec_id": f"{stem(number)}.02", "shares": str(shares), "order_ref": ref}
+        fields = {**old, **changes, "position_after": str(self.held["TSLA"])}
+        for name in ("seq", "source", "time", "kind"):
+            del fields[name]
+        self.add("broker", "fill", **fields)
+        return self
+
+    def busted(self, number: int, perm_id: int, action: str, quantity: int, *, ref: str) -> Self:
+        """The exchange takes back the execution of a number, all that its order had filled."""
+        self.held["TSLA"] += -quantity if action == "BUY" else quantity
+        self.order(perm_id, action, quantity, ref=ref, event="busted", status="Filled")
+        self.lines[-1]["reason"] = f"execution {stem(number)}.01 was busted"
+        return self
+
+    def days_pass(self, days: int) -> Self:
+        """All that follows happens so many days later."""
+        self.passed += timedelta(days=days)
+        return self
+
+    def session(self, event: str, number: int, client: int = 2001) -> Self:
+        """A connection was made ("connected"), is in use ("ready") or gone ("disconnected")."""
+        self.add("broker", "session", event=event, session=number, client_id=client, reason="")
+        return self
+
+    def harmed(self, fault: str, role: str) -> Self:
+        """The dead bot's memory is damaged."""
+        words = f"the {role} is not what it was"
+        self.add("harness", "storage", life=self.life, fault=fault, words=words, role=role)
         return self
 
     def received(

@@ -7,7 +7,7 @@ from harness.invariants import (
     position_agrees,
     the_bot_stays,
 )
-from tests.unit.harness.stories import ENTRY, STOP, Story
+from tests.unit.harness.stories import ENTRY, STOP, Story, stem
 
 LONG_100 = {"TSLA": {"quantity": "100"}}
 
@@ -155,3 +155,44 @@ def test_all_unexplained_orders_of_one_life_are_one_finding() -> None:
     (finding,) = intent_before_send.check(story.history())
     assert ENTRY in finding.sentence
     assert STOP in finding.sentence
+
+
+def test_an_execution_that_is_booked_as_it_was_before_its_correction_is_found() -> None:
+    story = Story().start().bracket().corrected(1, "BOT", 90, ref=ENTRY)
+    old = story.state(executions=[f"{stem(1)}.01"]).history()
+    (finding,) = fill_once.check(old)
+    assert "not its correction, the execution BOT 90 TSLA" in finding.sentence
+    story.state(executions=[f"{stem(1)}.02"])
+    assert fill_once.check(story.history()) == []
+
+
+def test_an_execution_that_was_taken_back_need_not_be_booked() -> None:
+    story = Story().start().order(1, "BUY", 100, ref=ENTRY).filled_entry()
+    story.busted(1, 1, "BUY", 100, ref=ENTRY).state(executions=[], positions={})
+    assert fill_once.check(story.history()) == []
+    assert position_agrees.check(story.history()) == []
+
+
+def test_executions_and_profit_of_yesterday_need_not_be_in_todays_books() -> None:
+    story = Story().start().bracket().stopped_out().commission("-190.00").killed().days_pass(1)
+    story.start().state(day="2025-10-07", executions=[], realized_pnl="0")
+    assert fill_once.check(story.history()) == []
+    story.state(day="2025-10-06", executions=[], realized_pnl="0")
+    assert len(fill_once.check(story.history())) == 3
+
+
+def test_a_profit_that_the_broker_could_not_tell_is_not_judged() -> None:
+    story = Story().start().bracket().stopped_out().commission("-190.00")
+    booked = [stem(1), stem(2)]
+    story.add("broker", "fault", event="armed", fault=1, name="x", parameters={}, detail="")
+    story.state(executions=booked, realized_pnl="-188.00")
+    assert len(fill_once.check(story.history())) == 1
+    story.sent("commissionReport")
+    story.lines[-1] |= {"kind": "lost", "direction": "out"}
+    assert fill_once.check(story.history()) == []
+
+
+def test_an_intent_may_be_put_away_with_its_day() -> None:
+    story = Story().start().received(order_id=1, order_ref=ENTRY).days_pass(1).bar().killed()
+    story.state("after kill", day="2025-10-07", intents=[])
+    assert intent_before_send.check(story.history()) == []

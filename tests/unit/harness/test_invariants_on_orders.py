@@ -229,3 +229,58 @@ def test_an_order_before_the_whole_truth_is_found(unheard: str) -> None:
 def test_what_an_earlier_session_heard_does_not_count() -> None:
     story = Story().start().received(order_id=1).killed().launched().received(order_id=2)
     assert len(reconcile_first.check(story.history())) == 1
+
+
+def test_a_bot_without_refs_may_ask_for_the_same_again_once_it_was_filled() -> None:
+    story = Story().start().order(1, "BUY", 100).fill(1, "BOT", 100).done(1, "BUY", 100)
+    story.order(2, "SELL", 100).fill(2, "SLD", 100).done(2, "SELL", 100).killed()
+    story.start().bar().order(3, "BUY", 100).fill(3, "BOT", 100).done(3, "BUY", 100)
+    assert one_intent_one_order.check(story.history()) == []
+
+
+def test_what_the_exchange_corrects_is_no_flip_of_the_bot() -> None:
+    story = Story().start().bracket().stopped_out().partial_gone()
+    assert no_flip.check(story.corrected(2, "SLD", 110, ref=STOP).bar().history()) == []
+
+
+def test_after_an_execution_was_taken_back_the_bot_has_a_minute() -> None:
+    story = Story().start().bracket().fill(3, "SLD", 50, "447.13", ref=PARTIAL)
+    story.order(3, "SELL", 50, "LMT", ref=PARTIAL, filled=50, event="filled", status="Filled")
+    story.stop(100, filled=50, event="reduced").busted(2, 3, "SELL", 50, ref=PARTIAL)
+    assert protected.check(story.bar().history()) == []
+    for _ in range(60):
+        story.bar()
+    (finding,) = protected.check(story.history())
+    assert "LONG 100 TSLA has a stop for 50" in finding.sentence
+
+
+def naked(*events: tuple[str, int], code: int | None = None) -> Story:
+    """A position without a stop, when these things have happened to the connection."""
+    story = Story().launched().session("ready", 1).ready().order(1, "BUY", 100, ref=ENTRY)
+    for event, number in events:
+        story.session(event, number)
+    if code is not None:
+        story.sent("error", req_id=-1, code=code)
+    return story.filled_entry()
+
+
+def test_a_bot_that_is_cut_off_cannot_protect() -> None:
+    cut = naked(("disconnected", 1)).bar().bar()
+    assert protected.check(cut.history()) == []
+    back = cut.session("ready", 2).bar()
+    assert len(protected.check(back.history())) == 1
+
+
+def test_a_bot_whose_broker_is_cut_off_cannot_protect() -> None:
+    cut = naked(code=1100).bar()
+    assert protected.check(cut.history()) == []
+    assert len(protected.check(cut.sent("error", req_id=-1, code=1102).bar().history())) == 1
+
+
+def test_the_end_is_judged_although_the_harness_has_ended_the_bot() -> None:
+    story = naked()
+    story.add("harness", "ended")
+    assert len(protected.check(story.history())) == 1
+    story = naked().bar().session("disconnected", 1)
+    story.add("harness", "ended")
+    assert protected.check(story.history())[0].seqs[-1] < len(story.lines)
