@@ -14,7 +14,8 @@ A bot that is broken on purpose is this bot with one part replaced, in a file of
     if __name__ == "__main__":
         main(orders_factory=SendsFirst)
 
-`trader_class` replaces the whole `Trader`, `store_factory` the store. The command line stays.
+`store_factory` replaces the store, `trader_class` the whole `Trader`, or one of the parts that it
+names in its class. The command line stays.
 
 Exit codes: 0 stopped as told, 1 a failure of the machine, 2 something that the user has to change,
 3 halted until a person has looked (`resume`).

@@ -5,10 +5,11 @@ The harness and other readers take their verdicts from it, so that a key, once t
 
 from typing import Any
 
+from target_trader.settings import Rules
 from target_trader.state.checkpoint import Checkpoint
 
 
-def belief(checkpoint: Checkpoint | None) -> dict[str, Any]:
+def belief(checkpoint: Checkpoint | None, rules: Rules) -> dict[str, Any]:
     """Return what `state` prints; the empty belief when there is no state.
 
     A symbol with several trades at once (`scale_in`) has one line among the positions: the sum of
@@ -47,6 +48,27 @@ def belief(checkpoint: Checkpoint | None) -> dict[str, Any]:
         "saved_at": checkpoint.saved_at.isoformat() if checkpoint else None,
         **limits(checkpoint),
         **trading(checkpoint),
+        "warmup": {
+            symbol: {
+                "bars_seen": each.bars_seen,
+                "last_bar": each.last_bar.isoformat() if each.last_bar else None,
+            }
+            for symbol, each in (checkpoint.breakouts.items() if checkpoint else ())
+        },
+        "rules": promises(rules),
+    }
+
+
+def promises(rules: Rules) -> dict[str, Any]:
+    """Return the numbers that the bot keeps to, as far as others can check them."""
+    return {
+        "max_attempts": rules.max_attempts,
+        "max_daily_loss": str(rules.max_daily_loss),
+        "max_daily_trades": rules.max_daily_trades,
+        "breaker_failures": rules.breaker_failures,
+        "partial_share": str(rules.partial_share),
+        "breakeven_after_partial": True,
+        "warmup_gap_seconds": str(int(rules.warmup_gap.total_seconds())),
     }
 
 
@@ -91,6 +113,7 @@ def trading(checkpoint: Checkpoint | None) -> dict[str, Any]:
                 "quantity": str(each.shares),
                 "qty_closed": str(each.closed_shares),
                 "pnl": str(each.realized_pnl),
+                "signal_time": each.signal_time.isoformat(),
             }
             for trade_id, each in (checkpoint.positions.items() if checkpoint else ())
         },

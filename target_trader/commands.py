@@ -103,8 +103,9 @@ def add_reading(app: typer.Typer) -> None:
         config: ConfigFile = None,
     ) -> None:
         """Print what the bot believes, as one JSON object; changes nothing."""
-        loaded = load(place(config, state_dir, store, redis_url))
-        typer.echo(json.dumps(belief(loaded.checkpoint), sort_keys=True))
+        settings = place(config, state_dir, store, redis_url)
+        told = belief(load(settings).checkpoint, settings.rules())
+        typer.echo(json.dumps(told, sort_keys=True))
 
     @app.command()
     def history(

@@ -61,6 +61,14 @@ def open_day(checkpoint: Checkpoint, *, now: datetime, rules: Rules) -> bool:
     return older
 
 
+def reset_before(moment: datetime, *, rules: Rules) -> datetime:
+    """Return when the counting that is in force at a moment has begun: at midnight or the open."""
+    day = exchange_day(moment)
+    if rules.hours is Hours.REGULAR and moment >= opening(day):
+        return opening(day)
+    return datetime.combine(day, time(0), tzinfo=NEW_YORK)
+
+
 def attempts_since(checkpoint: Checkpoint, start: datetime) -> dict[str, int]:
     """Count the attempts of the trades that were entered since `start`."""
     attempts: dict[str, int] = {}

@@ -40,7 +40,8 @@ class BrokerEvents:
         books: where fills are booked.
         orders: told when a change or a cancel was refused.
         context: makes the context of a single order's confirmation.
-        manage: brings the exits of a symbol to what they should be.
+        manage: lets the exits of a symbol follow a fill, and leaves to its group what is too much.
+        tidy: brings the exits of a symbol to what they should be.
         questions: where it is left that the broker is to be asked.
     """
 
@@ -51,12 +52,14 @@ class BrokerEvents:
         *,
         context: Callable[[], Context],
         manage: Callable[[str], None],
+        tidy: Callable[[str], None],
         questions: Questions,
     ) -> None:
         self.books = books
         self.orders = orders
         self.context = context
         self.manage = manage
+        self.tidy = tidy
         self.questions = questions
         self.withdrawn: set[int] = set()
         self.told: dict[str, Decimal] = {}
@@ -170,9 +173,23 @@ class BrokerEvents:
             if intent.filled < intent.quantity:
                 name = f"{intent.order_ref}: fills"
                 self.questions.ask_later(name, still=lambda: intent.filled < intent.quantity)
-        elif intent.unseen:
-            intent.perm_id, intent.client_id = order.perm_id, order.client_id
-            intent.state = IntentState.WORKING
+        else:
+            if intent.unseen:
+                intent.perm_id, intent.client_id = order.perm_id, order.client_id
+                intent.state = IntentState.WORKING
+            self.take_back_late_exit(intent)
+
+    def take_back_late_exit(self, intent: Intent) -> None:
+        """Cancel an exit that has begun to work after its trade was over.
+
+        It left before the fill of its sibling was heard, and the group had ended when it came, so
+        nothing but we will end it.
+        """
+        trade = self.books.checkpoint.positions.get(intent.trade_id)
+        if intent.leg is Leg.ENTRY or trade is None:
+            return
+        if trade.closed_shares and not trade.open_shares:
+            self.tidy(intent.symbol)
 
     def doubt_fills(self, intent: Intent, *, told: Decimal) -> None:
         """Doubt what is booked of an order if its last status says less.
@@ -225,6 +242,7 @@ class BrokerEvents:
     def regain_link(self, code: int) -> None:
         """Ask for everything that was missed; after 1101 for the bars as well."""
         self.questions.link_lost_at = None
+        self.questions.bars_missed = True
         kept = "data kept" if code == DATA_KEPT else "data lost, subscribing again"
         tell("link_back", f"IBKR is connected again ({code}): {kept}", code=code)
         if code == DATA_LOST:

@@ -1,8 +1,10 @@
-"""Named places in the code where a test can end the process.
+"""Named places in the code where a test can end the process, or count how often it comes by.
 
 Off they cost one comparison with None. The environment variable FAILPOINTS switches them on:
 `name=[p%][n*]action(arg)` terms chained with `->`, several names separated by `;`, the grammar
-of the fail-rs crate. `intents.saved=2*off->1*kill` kills at the third passage.
+of the fail-rs crate. `intents.saved=2*off->1*kill` kills at the third passage. The actions: `off`
+passes, `kill` ends the process by SIGKILL, `exit(code)` by exit, `panic` raises, `print` writes the
+name to stderr and passes, so that a run without a crash tells every passage.
 """
 
 import os
@@ -11,7 +13,7 @@ import re
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from target_trader.errors import TraderError
 
@@ -40,9 +42,11 @@ FAILPOINTS: Mapping[str, str] = {
     "recovery.reconciled": "state and broker are reconciled and saved, no order is sent yet",
 }
 
+Action = Literal["off", "kill", "exit", "panic", "print"]
+
 TERM = re.compile(
     r"(?:(?P<percent>\d+(?:\.\d+)?)%)?(?:(?P<count>\d+)\*)?"
-    r"(?P<action>off|kill|exit)(?:\((?P<argument>\d*)\))?"
+    r"(?P<action>off|kill|exit|panic|print)(?:\((?P<argument>\d*)\))?"
 )
 
 
@@ -50,7 +54,7 @@ TERM = re.compile(
 class Term:
     """One `[p%][n*]action(arg)` and how often it may still act."""
 
-    action: Literal["off", "kill", "exit"]
+    action: Action
     chance: float
     left: int | None
     code: int
@@ -91,13 +95,23 @@ def failpoint(name: str) -> None:
     term = active.pick(name)
     if term is None or term.action == "off":
         return
-    end_process(name, term)
+    if term.action == "print":
+        tell_passage(name, term)
+    elif term.action == "panic":
+        raise RuntimeError(f"failpoint {name}: panic")
+    else:
+        end_process(name, term)
+
+
+def tell_passage(name: str, term: Term) -> None:
+    """Say on stderr that a failpoint is passed, or where the process is about to end."""
+    # os.write, because a buffered stream would lose the line that says why the process died.
+    os.write(2, f"failpoint {name}: {term.action}\n".encode())
 
 
 def end_process(name: str, term: Term) -> None:  # pragma: no cover - its measurement dies with it
     """End the process at once, as a crash would, and say where."""
-    # os.write, because a buffered stream would lose the line that says why the process died.
-    os.write(2, f"failpoint {name}: {term.action}\n".encode())
+    tell_passage(name, term)
     if term.action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     os._exit(term.code)
@@ -126,13 +140,10 @@ def parse_term(text: str, *, name: str) -> Term:
     match = TERM.fullmatch(text)
     if match is None:
         raise TraderError(
-            f"FAILPOINTS: {name}={text}: expected [p%][n*]off, kill or exit(code), "
+            f"FAILPOINTS: {name}={text}: expected [p%][n*]off, kill, exit(code), panic or print, "
             "for example 2*off->1*kill"
         )
-    action = match["action"]
-    kind: Literal["off", "kill", "exit"] = (
-        "off" if action == "off" else "kill" if action == "kill" else "exit"
-    )
+    kind = cast("Action", match["action"])
     percent, count = match["percent"], match["count"]
     return Term(
         action=kind,

@@ -8,7 +8,7 @@ is decided in `reconcile.py`, when to ask in `recovery.py`.
 import asyncio
 import logging
 from collections.abc import Awaitable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from target_trader.equity import AccountFigures, figures_of
@@ -17,11 +17,13 @@ from target_trader.library import IB, Contract, Fill, IbPosition, RealTimeBarLis
 from target_trader.log import tell
 from target_trader.names import decimal_of
 from target_trader.picture import BrokerOrder, BrokerPosition, Picture
-from target_trader.state.checkpoint import ContractRecord
-from target_trader.translate import contract_of, execution_of, order_of
+from target_trader.state.checkpoint import BarRecord, ContractRecord
+from target_trader.translate import contract_of, execution_of, order_of, past_bar_of
 
 ANSWER_SECONDS = 10.0
 CONNECT_SECONDS = 4.0
+# Shorter than the grace period: the live bars wait meanwhile.
+HISTORY_SECONDS = 5.0
 BAR_SECONDS = 5
 CLIENT_ID_IN_USE = 326
 
@@ -139,8 +141,40 @@ class Gateway:
         positions = await self.answer(self.ib.reqPositionsAsync())
         open_trades = await self.answer(self.ib.reqAllOpenOrdersAsync())
         completed = await self.answer(self.ib.reqCompletedOrdersAsync(apiOnly=False))
-        fills = await self.answer(self.ib.reqExecutionsAsync())
+        fills = await self.answer(self.executions())
         return self.picture_of(positions, open_trades, completed=completed, fills=fills)
+
+    def executions(self) -> Awaitable[Sequence[Fill]]:
+        """Ask for the executions since midnight, those of all clients and of hand-made orders."""
+        return self.ib.reqExecutionsAsync()
+
+    def ask_time(self) -> "asyncio.Future[datetime]":
+        """Ask for the broker's time beside another question; nobody needs to wait for it."""
+        return asyncio.ensure_future(self.ib.reqCurrentTimeAsync())
+
+    async def past_bars(self, contract: Contract, span: timedelta) -> list[BarRecord]:
+        """Ask for the five-second bars of the last `span`, made as the live ones are.
+
+        The last one may be unfinished.
+        A refusal (no permission, no data, too many questions) is heard as an error like any other
+        and leaves the answer empty, as does a broker that takes too long.
+
+        Raises:
+            NotConnectedError: no answer at all.
+        """
+        bars = await self.answer(
+            self.ib.reqHistoricalDataAsync(
+                contract,
+                "",
+                f"{int(span.total_seconds())} S",
+                f"{BAR_SECONDS} secs",
+                "TRADES",
+                useRTH=False,
+                formatDate=2,
+                timeout=HISTORY_SECONDS,
+            )
+        )
+        return [past_bar_of(bar) for bar in bars]
 
     def picture_of(
         self,

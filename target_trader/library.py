@@ -24,6 +24,7 @@ from target_trader.settings import Library
 VARIABLE = "TARGET_TRADER_LIBRARY"
 NAMES = (
     "IB",
+    "BarData",
     "CommissionReport",
     "Contract",
     "Fill",
@@ -52,6 +53,7 @@ else:
         loop_of_import.close()
 
 IB = client.IB
+BarData = client.BarData
 CommissionReport = client.CommissionReport
 Contract = client.Contract
 Fill = client.Fill

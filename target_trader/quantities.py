@@ -176,7 +176,7 @@ def settle(sides: Comparison, finding: SymbolFinding) -> bool:
             halt(sides, finding)
         case _:
             assert_never(sides.context.rules.policy)
-    return has_young_stranger(sides, symbol)
+    return has_young_fill(sides, symbol)
 
 
 def newest_first(checkpoint: Checkpoint, symbol: str) -> list[Position]:
@@ -300,13 +300,34 @@ def has_young_stranger(sides: Comparison, symbol: str) -> bool:
     return any(now - each.time < lag for each in loose_fills(sides.checkpoint, symbol))
 
 
-def position_lags(sides: Comparison, symbol: str) -> bool:
-    """Tell whether a fill is so young that the broker's position may not show it yet."""
+def has_young_fill(sides: Comparison, symbol: str) -> bool:
+    """Tell whether any fill is so young that the position may not show it yet."""
     now, lag = sides.context.now, sides.context.rules.position_lag
-    return any(
-        each.symbol == symbol and each.trade_id and now - each.time < lag
+    booked = sides.checkpoint.executions.values()
+    return any(each.symbol == symbol and now - each.time < lag for each in booked)
+
+
+def position_lags(sides: Comparison, symbol: str) -> bool:
+    """Tell whether the broker's position is that of before our youngest fills.
+
+    A position lags behind fills and shows them in their order, so it may miss the last few. A
+    difference that these do not come to is none of the lag's making.
+    """
+    now, lag = sides.context.now, sides.context.rules.position_lag
+    difference = sides.checkpoint.held(symbol) - sides.picture.quantity(symbol)
+    ours = [
+        each
         for each in sides.checkpoint.executions.values()
-    )
+        if each.symbol == symbol and each.trade_id
+    ]
+    unseen = ZERO
+    for each in sorted(ours, key=lambda one: one.time, reverse=True):
+        if now - each.time >= lag:
+            return False
+        unseen += signed_shares(each)
+        if unseen == difference:
+            return True
+    return False
 
 
 def difference_words(sides: Comparison, finding: SymbolFinding) -> str:

@@ -34,7 +34,8 @@ class Questions:
     """The open wishes of one connection.
 
     `asking` is whether a question is under way. `link_lost_at` is when IBKR said that its own line
-    is down (1100), None while it is up; `data_lost` that it came back without our subscriptions.
+    is down (1100), None while it is up; `data_lost` that it came back without our subscriptions,
+    `bars_missed` that it came back at all: bars of that time are to be asked for.
 
     Args:
         clock: the bot's clock.
@@ -49,6 +50,7 @@ class Questions:
         self.asking = False
         self.link_lost_at: datetime | None = None
         self.data_lost = False
+        self.bars_missed = False
 
     @property
     def link_up(self) -> bool:
@@ -92,4 +94,4 @@ class Questions:
             self.wakes.get_nowait()
         self.doubts.clear()
         self.link_lost_at = None
-        self.data_lost = False
+        self.data_lost = self.bars_missed = False

@@ -7,7 +7,7 @@ here: `resume` is called when books and broker agree.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -21,7 +21,9 @@ from target_trader.failpoints import failpoint
 from target_trader.gateway import Gateway
 from target_trader.log import tell
 from target_trader.matching import Context, urgent_unknowns
+from target_trader.missed import HeardBar, MissedBars
 from target_trader.orders import OrderDesk
+from target_trader.picture import Picture
 from target_trader.questions import Questions, Wake
 from target_trader.reconcile import Reconciled, reconcile
 from target_trader.report import Report, StateOrigin, final_lines
@@ -46,7 +48,8 @@ class Recovery:
     """Connects, asks and reconciles; knows when that has to be done again.
 
     `listening` is whether the broker's messages are taken, `online` whether there is a connection
-    that was reconciled, `opened` whether the stored state is in force.
+    that was reconciled, `opened` whether the stored state is in force, `filling` whether live bars
+    wait for those that were missed before them.
 
     Args:
         options: where the bot runs and by which rules.
@@ -57,6 +60,7 @@ class Recovery:
         questions: what the handlers wish for.
         stopping: set when the bot is to stop.
         resume: called when books and broker agree.
+        catch_up: called with the bars that were missed, so that they are taken before the others.
     """
 
     def __init__(
@@ -70,13 +74,15 @@ class Recovery:
         questions: Questions,
         stopping: asyncio.Event,
         resume: Callable[[], None],
+        catch_up: Callable[[Sequence[HeardBar]], None],
     ) -> None:
         self.options, self.books, self.gateway = options, books, gateway
         self.orders, self.events, self.questions = orders, events, questions
-        self.stopping, self.resume = stopping, resume
+        self.stopping, self.resume, self.catch_up = stopping, resume, catch_up
+        self.missed = MissedBars(gateway, books, rules=options.rules)
         self.loaded: Loaded | None = None
         self.origin: StateOrigin | None = None
-        self.resumed = self.opened = self.listening = self.online = False
+        self.resumed = self.opened = self.listening = self.online = self.filling = False
         self.last_bar_at: datetime | None = None
         self.bars_patience = BARS_LATE
 
@@ -129,7 +135,7 @@ class Recovery:
                 await self.recover()
             case Wake.ASK if self.online:
                 await self.settle(first=False)
-                self.go_on()
+                await self.take_up(gap=self.questions.bars_missed)
             case Wake.PROBE if self.online:
                 await self.probe()
             case Wake.ASK | Wake.PROBE:
@@ -181,9 +187,8 @@ class Recovery:
             raise NotConnectedError("the connection was lost while it was being reconciled")
         self.online = True
         self.last_bar_at = self.books.clock.now()
-        self.go_on()
-        contracts = self.orders.contracts
-        self.gateway.subscribe(contracts[name] for name in sorted(contracts))
+        # A first start has missed nothing: it warms up with what it hears.
+        await self.take_up(gap=self.resumed)
         if self.resumed:
             tell("recovered", "✓ State recovery complete - resuming trading")
         self.resumed = True
@@ -259,7 +264,7 @@ class Recovery:
         try:
             while True:
                 picture = await self.gateway.ask()
-                outcome = reconcile(self.books.checkpoint, picture, context=self.context())
+                outcome = self.compare(picture)
                 self.take(outcome)
                 undecided = self.undecided()
                 if not undecided or self.books.checkpoint.engine_halted:
@@ -279,6 +284,10 @@ class Recovery:
             self.questions.asking = False
         self.origin = None
         self.stop_if_halted()
+
+    def compare(self, picture: Picture) -> Reconciled:
+        """Bring the books and the broker's picture to one truth; nothing is changed yet."""
+        return reconcile(self.books.checkpoint, picture, context=self.context())
 
     def take(self, outcome: Reconciled) -> None:
         """Put a reconciliation's outcome in force and tell it."""
@@ -308,6 +317,38 @@ class Recovery:
             self.questions.data_lost = False
             self.gateway.subscribe_anew()
         self.resume()
+
+    async def take_up(self, *, gap: bool) -> None:
+        """Act on what was reconciled, and see to it that every bar is heard from here on.
+
+        The exits come first, they need no bar. Then the bars are asked for, those to come before
+        those that were missed.
+
+        Args:
+            gap: bars may have been missed.
+
+        Raises:
+            NotConnectedError: the connection is gone.
+        """
+        self.filling, self.questions.bars_missed = gap, False
+        self.go_on()
+        contracts = self.orders.contracts
+        self.gateway.subscribe(contracts[name] for name in sorted(contracts))
+        if gap:
+            await self.fill_gap()
+
+    async def fill_gap(self) -> None:
+        """Take the bars that were missed, then those that have come meanwhile.
+
+        Raises:
+            NotConnectedError: the connection is gone.
+        """
+        self.filling = True
+        try:
+            missed = await self.missed.ask(self.orders.contracts)
+        finally:
+            self.filling = False
+        self.catch_up(missed)
 
     def look_at_doubts(self) -> None:
         """Ask about what has not settled by itself within the grace period."""
@@ -350,22 +391,24 @@ class Recovery:
         if told is None:
             raise NotConnectedError("nothing is heard from it and it does not tell its time")
         self.books.clock.advance(told)
-        self.look_at_silence()
+        if self.look_at_silence():
+            await self.fill_gap()
         self.books.save_if_due(self.gateway.account())
         self.look_at_doubts()
 
-    def look_at_silence(self) -> None:
-        """Say that bars are late in the regular session, and ask for them anew."""
+    def look_at_silence(self) -> bool:
+        """Say that bars are late in the regular session, ask for them anew; tell whether it did."""
         now = self.books.clock.now()
         day = exchange_day(now)
         if self.last_bar_at is None or day.weekday() >= SATURDAY or now >= closing(day):
-            return
+            return False
         late = now - max(self.last_bar_at, opening(day))
         if late <= self.bars_patience:
-            return
+            return False
         self.bars_patience = late + min(late, BARS_LATE_MOST)
         words = f"No bars since {self.last_bar_at:%H:%M:%S}: no entries"
         if self.questions.link_up:
             words += "; subscribing again"
             self.gateway.subscribe_anew()
         tell("bars_late", words, level=logging.WARNING, since=self.last_bar_at)
+        return self.questions.link_up

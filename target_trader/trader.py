@@ -6,18 +6,18 @@ in `events.py`. What they have in common: nothing is sent while a question is op
 """
 
 import asyncio
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from target_trader.books import Books
 from target_trader.clock import Clock, exchange_day
 from target_trader.day import open_day
 from target_trader.events import BrokerEvents
-from target_trader.gateway import BAR_SECONDS, Gateway
+from target_trader.gateway import Gateway
 from target_trader.library import IB, IbPosition, RealTimeBarList
 from target_trader.log import tell
 from target_trader.matching import Context
+from target_trader.missed import HeardBar
 from target_trader.names import decimal_of
 from target_trader.orders import OrderDesk
 from target_trader.questions import Questions
@@ -28,6 +28,7 @@ from target_trader.signals import SignalDesk
 from target_trader.state.checkpoint import BarRecord, new_checkpoint
 from target_trader.state.store import StateStore
 from target_trader.strategy.exits import Cancel, desired_exits, plan_exit_actions
+from target_trader.strategy.signal import BAR
 from target_trader.translate import bar_of
 
 OrdersFactory = Callable[..., OrderDesk]
@@ -41,7 +42,16 @@ class Trader:
         store: where the checkpoint is kept.
         clock: its one clock.
         orders_factory: makes the desk that sends orders; `OrderDesk`, or a broken one.
+
+    The other parts are named in the class, so that a bot with one of them replaced is a class of
+    a few lines.
     """
+
+    books_type: type[Books] = Books
+    gateway_type: type[Gateway] = Gateway
+    signals_type: type[SignalDesk] = SignalDesk
+    events_type: type[BrokerEvents] = BrokerEvents
+    recovery_type: type[Recovery] = Recovery
 
     def __init__(
         self,
@@ -54,23 +64,26 @@ class Trader:
         self.options, self.clock = options, clock
         now, rules = clock.now(), options.rules
         fresh = new_checkpoint(exchange_day(now), now=now)
-        self.books = Books(fresh, store, clock=clock, rules=rules)
+        self.books = self.books_type(fresh, store, clock=clock, rules=rules)
         self.ib = IB()
-        self.gateway = Gateway(
+        self.gateway = self.gateway_type(
             self.ib, options.host, port=options.port, client_id=options.client_id
         )
         self.orders = orders_factory(self.ib, self.books, rules=rules, client_id=options.client_id)
-        self.signals = SignalDesk(self.books, self.orders, watchlist=options.watchlist, rules=rules)
+        self.signals = self.signals_type(
+            self.books, self.orders, watchlist=options.watchlist, rules=rules
+        )
         self.questions = Questions(clock, grace=rules.grace)
-        self.events = BrokerEvents(
+        self.events = self.events_type(
             self.books,
             self.orders,
             context=self.context,
             manage=self.follow,
+            tidy=self.manage,
             questions=self.questions,
         )
         self.stopping = asyncio.Event()
-        self.recovery = Recovery(
+        self.recovery = self.recovery_type(
             options,
             self.books,
             gateway=self.gateway,
@@ -79,9 +92,10 @@ class Trader:
             questions=self.questions,
             stopping=self.stopping,
             resume=self.resume,
+            catch_up=self.take_waiting,
         )
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.backlog: list[tuple[str, BarRecord]] = []
+        self.backlog: list[HeardBar] = []
         self.listen()
 
     def listen(self) -> None:
@@ -158,7 +172,7 @@ class Trader:
             self.events.on_position(position.contract.symbol, decimal_of(position.position))
 
     def on_bars(self, bars: RealTimeBarList, has_new: bool) -> None:  # noqa: FBT001 - eventkit's call
-        """Take new bars, or keep them until a running question is answered."""
+        """Take new bars, or keep them until a running question is answered, also one for bars."""
         if not has_new:
             return
         fresh = [bar_of(bar) for bar in bars]
@@ -166,24 +180,30 @@ class Trader:
         if not self.gateway.is_current(bars):
             return
         for bar in fresh:
-            if self.questions.asking:
+            if self.questions.asking or self.recovery.filling:
                 self.backlog.append((bars.contract.symbol, bar))
             else:
                 self.take_bar(bars.contract.symbol, bar)
 
-    def take_bar(self, symbol: str, bar: BarRecord) -> None:
-        """One step of the strategy: time, memory, signals, exits, doubts, save."""
-        self.clock.advance(bar.time + timedelta(seconds=BAR_SECONDS))
-        self.recovery.hear_bar()
+    def take_bar(self, symbol: str, bar: BarRecord, *, live: bool = True) -> None:
+        """One step of the strategy: time, memory, signals, exits, doubts, save.
+
+        Args:
+            symbol: whose bar it is.
+            bar: a five-second bar that has ended.
+            live: it was heard and not asked for; only then does it tell that bars come.
+        """
+        self.clock.advance(bar.time + BAR)
+        if live:
+            self.recovery.hear_bar()
         self.turn_day()
         for position in self.books.checkpoint.open_positions():
             if position.symbol == symbol:
                 position.last_price = bar.close
         # A bar that had to wait for an answer is remembered; its price is not traded any more.
-        waited = self.clock.now() - bar.time - timedelta(seconds=BAR_SECONDS)
-        fresh = waited <= self.options.rules.grace
+        fresh = self.clock.now() - bar.time - BAR <= self.options.rules.grace
         for signal in self.signals.take(symbol, bar):
-            self.signals.consider(signal, link_up=self.recovery.trading and fresh)
+            self.signals.consider(signal, link_up=self.recovery.trading, fresh=fresh)
         self.manage(symbol)
         self.recovery.look_at_doubts()
         self.books.save_if_due(self.gateway.account())
@@ -200,11 +220,24 @@ class Trader:
             self.books.save()
 
     def resume(self) -> None:
-        """Act on books that agree with the broker, then take the bars that have waited."""
+        """Act on books that agree with the broker, then take the bars that have waited.
+
+        They wait on where bars before them are still missing.
+        """
         self.manage_all()
-        waiting, self.backlog = self.backlog, []
-        for symbol, bar in waiting:
-            self.take_bar(symbol, bar)
+        if not self.recovery.filling:
+            self.take_waiting(())
+
+    def take_waiting(self, missed: Sequence[HeardBar]) -> None:
+        """Take the bars that have waited, and those that were missed, in the order of time.
+
+        A bar that is told both ways is taken as it was heard.
+        """
+        asked = {(bar.time, symbol): bar for symbol, bar in missed}
+        heard = {(bar.time, symbol): bar for symbol, bar in self.backlog}
+        self.backlog = []
+        for (time, symbol), bar in sorted({**asked, **heard}.items(), key=lambda each: each[0][0]):
+            self.take_bar(symbol, bar, live=(time, symbol) in heard)
 
     def follow(self, symbol: str) -> None:
         """Let the exits follow a fill; what became too much is left to the OCA group."""

@@ -1,9 +1,19 @@
 """ib_insync's objects to values and back: the only place where its floats are seen."""
 
+from datetime import datetime
 from decimal import Decimal
 
 from target_trader.clock import NEW_YORK
-from target_trader.library import CommissionReport, Contract, Fill, Order, RealTimeBar, Stock, Trade
+from target_trader.library import (
+    BarData,
+    CommissionReport,
+    Contract,
+    Fill,
+    Order,
+    RealTimeBar,
+    Stock,
+    Trade,
+)
 from target_trader.names import decimal_of
 from target_trader.picture import BrokerExecution, BrokerOrder
 from target_trader.state.checkpoint import BarRecord, ContractRecord, Intent
@@ -70,6 +80,20 @@ def bar_of(bar: RealTimeBar) -> BarRecord:
     return BarRecord(
         time=bar.time.astimezone(NEW_YORK),
         open=decimal_of(bar.open_),
+        high=decimal_of(bar.high),
+        low=decimal_of(bar.low),
+        close=decimal_of(bar.close),
+        volume=decimal_of(bar.volume),
+    )
+
+
+def past_bar_of(bar: BarData) -> BarRecord:
+    """Take a five-second bar of the past; asked for with times in seconds since 1970."""
+    # The library has a plain date there for bars of days.
+    assert isinstance(bar.date, datetime)
+    return BarRecord(
+        time=bar.date.astimezone(NEW_YORK),
+        open=decimal_of(bar.open),
         high=decimal_of(bar.high),
         low=decimal_of(bar.low),
         close=decimal_of(bar.close),

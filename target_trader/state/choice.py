@@ -7,7 +7,8 @@ from typing import assert_never
 from target_trader.errors import TraderError
 from target_trader.settings import StoreKind
 from target_trader.state.json_store import JsonStore, read_json_state
-from target_trader.state.sqlite_store import SqliteStore, read_sqlite_state
+from target_trader.state.sqlite_read import read_sqlite_state
+from target_trader.state.sqlite_store import SqliteStore
 from target_trader.state.store import Loaded, StateStore
 
 

@@ -17,13 +17,13 @@ from datetime import date
 from pathlib import Path
 from threading import Lock
 
-from target_trader.errors import DamagedStateError
+from target_trader.errors import DamagedStateError, StateVersionError
 from target_trader.failpoints import failpoint
 from target_trader.log import tell
 from target_trader.state.checkpoint import VERSION, Checkpoint
-from target_trader.state.codec import from_text, seal
+from target_trader.state.codec import Envelope, from_text, seal
 from target_trader.state.lock import FolderLock, prepare_folder, sync_folder
-from target_trader.state.store import Loaded, Source, free_name
+from target_trader.state.store import Loaded, Source, free_name, older_words
 
 STATE_NAME = re.compile(r"trader_state_(\d{8})(\.bak)?\.json")
 TEMP_PATTERN = "trader_state_*.tmp"
@@ -60,6 +60,7 @@ class JsonStore:
         self.guard = Lock()
         self.damaged: frozenset[Path] = frozenset()
         self.day: date | None = None
+        self.number = 0
         for leftover in sorted(folder.glob(TEMP_PATTERN)):
             words = f"Removing {leftover.name}, left over from a save that did not end"
             tell("leftover_removed", words, file=leftover.name)
@@ -94,11 +95,14 @@ class JsonStore:
         with self.guard:
             main = main_path(self.folder, checkpoint.day)
             temp = main.with_suffix(".tmp")
+            if checkpoint.day != self.day:
+                self.number = last_number(self.folder, checkpoint.day)
             try:
                 self.replace(main, temp, checkpoint=checkpoint)
             except OSError:
                 temp.unlink(missing_ok=True)
                 raise
+            self.number += 1
             if checkpoint.day != self.day:
                 forget_old_days(self.folder)
                 self.day = checkpoint.day
@@ -106,7 +110,7 @@ class JsonStore:
     def replace(self, main: Path, temp: Path, *, checkpoint: Checkpoint) -> None:
         """Write the temporary file and put it in the place of the main one."""
         with temp.open("w", encoding="utf-8") as stream:
-            stream.write(seal(checkpoint).text)
+            stream.write(seal(checkpoint, number=self.number + 1).text)
             stream.flush()
             failpoint("state.temp_written")
             os.fsync(stream.fileno())
@@ -164,7 +168,10 @@ def forget_old_days(folder: Path) -> None:
 
 
 def read_json_state(folder: Path) -> Loaded:
-    """Read the newest day of a folder; main first, then the backup, never a mixture.
+    """Read the newest day of a folder: the main file, or else the backup, never a mixture.
+
+    A main file that is older than its backup is not the last one saved, whoever put it there: what
+    must not be forgotten, halts above all, is in the backup.
 
     Raises:
         StateVersionError: it is of a version that this bot cannot read.
@@ -178,22 +185,45 @@ def read_day(folder: Path) -> DayRead:
     if not days:
         return DayRead(Loaded(None, Source.NONE))
     day = date.fromisoformat(days[-1])
-    problems: list[str] = []
-    damaged: set[Path] = set()
-    candidates = (
-        (main_path(folder, day), Source.MAIN),
-        (backup_path(folder, day), Source.BACKUP),
-    )
-    for path, source in candidates:
-        try:
-            envelope = from_text(path.read_text(encoding="utf-8"), name=path.name)
-        except (OSError, UnicodeDecodeError) as error:
-            problems.append(f"{path.name} cannot be read: {error}")
-            damaged.add(path)
-        except DamagedStateError as error:
-            problems.append(str(error))
-            damaged.add(path)
-        else:
-            loaded = Loaded(envelope.checkpoint, source, tuple(problems))
-            return DayRead(loaded, frozenset(damaged), path, envelope.version)
-    return DayRead(Loaded(None, Source.NONE, tuple(problems)), frozenset(damaged))
+    main, backup = main_path(folder, day), backup_path(folder, day)
+    # The backup first: of a bot that saves meanwhile it must not look newer than the main file.
+    second, first = read_copy(backup, day), read_copy(main, day)
+    if isinstance(first, StateVersionError):
+        raise first
+    if isinstance(first, DamagedStateError):
+        problems = [str(first)]
+    elif isinstance(second, Envelope) and second.number > first.number:
+        problems = [older_words(main.name, first.number, backup=second.number)]
+    else:
+        return DayRead(Loaded(first.checkpoint, Source.MAIN), believed=main, version=first.version)
+    if isinstance(second, StateVersionError):
+        raise second
+    if isinstance(second, DamagedStateError):
+        problems.append(str(second))
+        return DayRead(Loaded(None, Source.NONE, tuple(problems)), frozenset({main, backup}))
+    loaded = Loaded(second.checkpoint, Source.BACKUP, tuple(problems))
+    return DayRead(loaded, frozenset({main}), backup, second.version)
+
+
+def last_number(folder: Path, day: date) -> int:
+    """Return the number of the last save of a day, 0 before the first one."""
+    copies = [read_copy(path, day) for path in (backup_path(folder, day), main_path(folder, day))]
+    return max(each.number if isinstance(each, Envelope) else 0 for each in copies)
+
+
+def read_copy(path: Path, day: date) -> Envelope | DamagedStateError | StateVersionError:
+    """Read one file of a day, or say why it cannot be believed.
+
+    A sound file under the name of a day that it is not of was put there by somebody; the backup
+    beside it is then the better state.
+    """
+    try:
+        envelope = from_text(path.read_text(encoding="utf-8"), name=path.name)
+    except (OSError, UnicodeDecodeError) as error:
+        return DamagedStateError(f"{path.name} cannot be read: {error}")
+    except (DamagedStateError, StateVersionError) as error:
+        return error
+    held = envelope.checkpoint.day
+    if held != day:
+        return DamagedStateError(f"{path.name} holds the state of {held}: it is not that day's")
+    return envelope

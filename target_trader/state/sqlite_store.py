@@ -11,42 +11,42 @@ within the save itself whenever an attempt, a halt or the circuit breaker has ch
 once a minute: falling back on it gives no attempt back, and what else it lacks the broker tells.
 """
 
-import json
 import logging
 import os
 import sqlite3
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, create_engine, delete, event, insert, text
-from sqlalchemy.exc import DatabaseError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, Engine, bindparam, create_engine, delete, event, insert
+from sqlalchemy.exc import SQLAlchemyError
 
-from target_trader.errors import DamagedStateError
 from target_trader.failpoints import failpoint
 from target_trader.log import tell
-from target_trader.state.checkpoint import VERSION, Checkpoint, checksum
-from target_trader.state.codec import checkpoint_of
+from target_trader.state.checkpoint import VERSION, Checkpoint
 from target_trader.state.lock import FolderLock, prepare_folder, sync_folder
-from target_trader.state.migrations import version_of
+from target_trader.state.sqlite_read import (
+    BACKUP,
+    DATABASE,
+    SAVE_NUMBER,
+    Stored,
+    number_of,
+    read_copy,
+    read_folder,
+    stored_rows,
+)
 from target_trader.state.store import Loaded, Source, free_name
 from target_trader.state.tables import (
     BOT_STATE,
     KEYS,
     METADATA,
     TABLES,
-    Row,
     Rows,
     compact,
     key_of,
     to_rows,
-    to_tree,
 )
 
-DATABASE = "trader.db"
-BACKUP = "trader.db.bak"
 BACKUP_EVERY = timedelta(minutes=1)
 
 
@@ -111,6 +111,7 @@ class SqliteStore:
             try:
                 with self.engine.connect() as connection, connection.begin():
                     known = self.known if self.known is not None else prepared(connection)
+                    number_save(wanted[BOT_STATE.name], self.next_number(known))
                     keep_times(known[BOT_STATE.name], wanted[BOT_STATE.name])
                     for table in TABLES:
                         change = (known[table.name], wanted[table.name])
@@ -125,6 +126,14 @@ class SqliteStore:
             self.known = wanted
             failpoint("sqlite.committed")
             self.back_up(checkpoint)
+
+    def next_number(self, known: dict[str, Rows]) -> int:
+        """Return the number of the save that follows; always higher than the backup's."""
+        last = number_of(list(known[BOT_STATE.name].values()))
+        if self.known is None:
+            backup = read_copy(self.folder / BACKUP)
+            last = max(last, backup.number if isinstance(backup, Stored) else 0)
+        return last + 1
 
     def back_up(self, checkpoint: Checkpoint) -> None:
         """Copy the database when what must not be forgotten has changed, or a minute is over.
@@ -211,9 +220,10 @@ def prepared(connection: Connection) -> dict[str, Rows]:
     }
 
 
-def stored_rows(connection: Connection, name: str) -> list[Row]:
-    """Read one table, whatever columns it has."""
-    return [dict(row) for row in connection.execute(text(f"SELECT * FROM {name}")).mappings()]
+def number_save(rows: Rows, number: int) -> None:
+    """Add the number of a save to the rows of `bot_state`; it is no part of the checkpoint."""
+    stamp = next(iter(rows.values()))["updated_at"]
+    rows[SAVE_NUMBER,] = {"key": SAVE_NUMBER, "value": str(number), "updated_at": stamp}
 
 
 def keep_times(before: Rows, after: Rows) -> None:
@@ -238,92 +248,3 @@ def write_changes(connection: Connection, name: str, change: tuple[Rows, Rows]) 
     fresh = [dict(row) for key, row in after.items() if before.get(key) != row]
     if fresh:
         connection.execute(insert(table), fresh)
-
-
-def read_sqlite_state(folder: Path) -> Loaded:
-    """Read the database, or its backup, without lock and without changing anything.
-
-    Raises:
-        StateVersionError: it is of a version that this bot cannot read.
-    """
-    return read_folder(folder)[0]
-
-
-def read_folder(folder: Path) -> tuple[Loaded, int | None]:
-    """Read a folder; also return the version of the copy that was believed."""
-    problems: list[str] = []
-    for name, source in ((DATABASE, Source.MAIN), (BACKUP, Source.BACKUP)):
-        path = folder / name
-        if not path.exists():
-            continue
-        try:
-            found = read_database(path)
-        except (DamagedStateError, DatabaseError) as error:
-            problems.append(f"{name} cannot be believed: {error}")
-            continue
-        if found is not None:
-            if source is Source.BACKUP and not problems:
-                problems.append(f"{DATABASE} is missing or empty")
-            return Loaded(found[0], source, tuple(problems)), found[1]
-    aside = sorted(path.name for path in folder.glob(f"{DATABASE}.damaged*"))
-    if aside and not problems:
-        # A bot that died between putting it aside and its first save must not start clean.
-        problems.append(f"{DATABASE} was damaged, is kept as {aside[-1]}, and has no successor")
-    return Loaded(None, Source.NONE, tuple(problems)), None
-
-
-def read_database(path: Path) -> tuple[Checkpoint, int] | None:
-    """Read one file; None when no save has ever been committed to it.
-
-    Raises:
-        DamagedStateError: the file is damaged, a row is missing or a field is wrong.
-        DatabaseError: SQLite cannot read it.
-        StateVersionError: it is of a version that this bot cannot read.
-    """
-    # Without a WAL file there is nothing to take in, and `immutable` keeps SQLite from making one.
-    mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
-
-    def connect() -> sqlite3.Connection:
-        uri = f"{path.absolute().as_uri()}?{mode}"
-        return sqlite3.connect(uri, uri=True, isolation_level=None)
-
-    engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=NullPool)
-    try:
-        with engine.connect() as connection:
-            # One transaction: the tables must be those of one moment.
-            connection.exec_driver_sql("BEGIN")
-            return read_checkpoint(connection, name=path.name)
-    finally:
-        engine.dispose()
-
-
-def read_checkpoint(connection: Connection, *, name: str) -> tuple[Checkpoint, int] | None:
-    """Read the checkpoint and its stored version in a transaction that has begun.
-
-    Raises:
-        DamagedStateError: the file is damaged, a row is missing or a field is wrong.
-        StateVersionError: it is of a version that this bot cannot read.
-    """
-    verdict = connection.execute(text("PRAGMA quick_check")).scalar_one()
-    if verdict != "ok":
-        raise DamagedStateError(f"quick_check says {verdict}")
-    names = set(connection.execute(text("SELECT name FROM sqlite_master")).scalars())
-    if BOT_STATE.name not in names:
-        return None
-    rows: dict[str, list[Row]] = {
-        table.name: stored_rows(connection, table.name) if table.name in names else []
-        for table in TABLES
-    }
-    try:
-        version = version_of(version_row(rows[BOT_STATE.name]), name=name)
-        tree, claimed = to_tree(rows)
-    except (ValueError, KeyError, TypeError) as error:
-        raise DamagedStateError(f"a row is missing or wrong: {error!r}") from error
-    if checksum(compact(tree)) != claimed:
-        raise DamagedStateError("the rows do not match their checksum")
-    return checkpoint_of(tree, name=name), version
-
-
-def version_row(rows: list[Row]) -> dict[str, Any]:
-    """Return the one field of a checkpoint that decides how the others are read."""
-    return {row["key"]: json.loads(row["value"]) for row in rows if row["key"] == "version"}

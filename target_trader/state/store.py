@@ -68,6 +68,14 @@ class StateStore(Protocol):
         """Release the folder."""
 
 
+def older_words(name: str, number: int, *, backup: int) -> str:
+    """Say that the main state is older than its backup; both are counted by their saves.
+
+    Counted and not dated, because a clock may be set back.
+    """
+    return f"{name} has save {number}, its backup save {backup}: it is not the last state"
+
+
 def free_name(path: Path) -> Path:
     """Return a path that nothing has yet: the given one, or the first of `path.2`, `path.3` ..."""
     number, free = 1, path

@@ -144,7 +144,7 @@ def plan_exit_actions(
                 case _:
                     due = may_place(of_leg) and not entry_works and not stopping
             if due:
-                actions.append(Place(order, ordinal=next_ordinal(of_leg)))
+                actions.append(Place(order, ordinal=next_ordinal(leg, of_leg)))
             continue
         keep = live[0]
         spare = [each for each in live[1:] if is_ours(each, client_id)]
@@ -184,6 +184,18 @@ def may_place(of_leg: Sequence[Intent]) -> bool:
     return all(each.state is IntentState.LOST for each in of_leg)
 
 
-def next_ordinal(of_leg: Sequence[Intent]) -> int:
-    """Return the number of the next order of a leg, 1 for the first."""
-    return max((each.ordinal for each in of_leg), default=0) + 1
+def next_ordinal(leg: Leg, of_leg: Sequence[Intent]) -> int:
+    """Return the number of the next order of a leg, 1 for the first.
+
+    An exit that never reached the broker is sent again under its own name, as a lost entry is, so
+    that the crash is not to be seen in the books. A stop and the child of a bracket get another:
+    they are given up without the grace period, and should the first arrive after all, the two must
+    be told apart.
+    """
+    never_there = [
+        each
+        for each in of_leg
+        if each.state is IntentState.LOST and each.filled == 0 and each.parent_id == 0
+    ]
+    used = of_leg if leg is Leg.STOP else [each for each in of_leg if each not in never_there]
+    return max((each.ordinal for each in used), default=0) + 1

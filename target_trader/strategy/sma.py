@@ -27,6 +27,13 @@ def memory_key(symbol: str, rules: SmaRules, *, timeframe: timedelta) -> str:
     return f"{signal_key(symbol, rules)}:{int(timeframe.total_seconds())}"
 
 
+def memories(checkpoint: Checkpoint, symbol: str, *, rules: SmaRules) -> list[SmaMemory]:
+    """Return what is remembered of a symbol for these rules: on no, one or two timeframes."""
+    frames = (rules.timeframe, rules.trend_timeframe)
+    keys = {memory_key(symbol, rules, timeframe=each) for each in frames}
+    return [checkpoint.sma[key] for key in sorted(keys & set(checkpoint.sma))]
+
+
 def symbol_of(key: str) -> str:
     """Return the symbol that a memory is of; it may hold a colon itself."""
     return key.rsplit(":", 3)[0]
@@ -108,7 +115,13 @@ def averages(memory: SmaMemory, rules: SmaRules) -> tuple[Decimal, Decimal] | No
 def signals(
     checkpoint: Checkpoint, symbol: str, *, bar: BarRecord, rules: SmaRules
 ) -> list[Signal]:
-    """Take one bar; return the cross that it gives, or the entry that an older one still wants."""
+    """Take one bar; return the cross that it gives, or the entry that an older one still wants.
+
+    A bar that was taken already gives none: what it asked for was asked then.
+    """
+    memory = checkpoint.sma.get(memory_key(symbol, rules, timeframe=rules.timeframe))
+    if memory is not None and memory.last_bar is not None and bar.time <= memory.last_bar:
+        return []
     side = take_bar(checkpoint, symbol, bar=bar, rules=rules)
     if side is not None:
         word = "above" if side is Side.LONG else "below"

@@ -30,7 +30,7 @@ from target_trader.state.checkpoint import (
 )
 from target_trader.state.choice import open_store, read_state
 from target_trader.state.json_store import backup_path, main_path
-from target_trader.state.sqlite_store import DATABASE
+from target_trader.state.sqlite_read import DATABASE
 from target_trader.state.store import Loaded, Source
 from tests.conftest import DEEP, DEEP_EXAMPLES
 from tests.support.stores import redis_url

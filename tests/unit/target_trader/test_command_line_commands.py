@@ -209,7 +209,7 @@ def test_what_the_user_has_to_change_is_exit_code_2_and_no_traceback(
 
 
 def test_the_belief_tells_everything_that_keeps_the_bot_from_trading() -> None:
-    told = belief(day_with_a_trade())
+    told = belief(day_with_a_trade(), Rules())
     assert told["halted"] == "stops are rejected; TSLA differs"
     assert [each["kind"] for each in told["halts"]] == ["ENTRIES", "ENGINE"]
     assert told["circuit_breaker"]["failures"] == 5
@@ -220,8 +220,26 @@ def test_the_belief_tells_everything_that_keeps_the_bot_from_trading() -> None:
     assert told["day"] == "2025-10-06"
 
 
+def test_the_belief_tells_the_rules_that_are_in_force_and_what_was_learned() -> None:
+    checkpoint = day_with_a_trade()
+    checkpoint.memory("AAPL").bars_seen = 7
+    told = belief(checkpoint, Rules(max_attempts=3, max_daily_loss=Decimal("750.50")))
+    assert told["rules"]["max_attempts"] == 3
+    assert told["rules"]["max_daily_loss"] == "750.50"
+    assert told["rules"]["warmup_gap_seconds"] == "3600"
+    assert told["warmup"]["AAPL"] == {"bars_seen": 7, "last_bar": None}
+    signal_time = checkpoint.positions[TRADE].signal_time
+    assert told["trades"][TRADE]["signal_time"] == signal_time.isoformat()
+
+
+def test_state_tells_the_configured_rules(run: Run, tmp_path: Path) -> None:
+    arguments = ("state", "--state-dir", str(tmp_path))
+    answer = answer_of(run(*arguments, TARGET_TRADER_RISK_MAX_DAILY_TRADES="4"))
+    assert answer["rules"] == belief(None, Rules(max_daily_trades=4))["rules"]
+
+
 def test_an_empty_belief_has_the_same_keys_as_a_full_one() -> None:
-    assert set(belief(None)) == set(belief(day_with_a_trade()))
+    assert set(belief(None, Rules())) == set(belief(day_with_a_trade(), Rules()))
 
 
 def test_two_trades_of_one_symbol_are_one_position_of_their_sum() -> None:
@@ -229,7 +247,7 @@ def test_two_trades_of_one_symbol_are_one_position_of_their_sum() -> None:
     second = checkpoint.positions[TRADE].model_copy(deep=True)
     second.trade_id, second.shares = "PS60|TSLA|L|20251006|2", Decimal(30)
     checkpoint.positions[second.trade_id] = second
-    told = belief(checkpoint)
+    told = belief(checkpoint, Rules())
     assert told["positions"]["TSLA"]["quantity"] == "130"
     assert {name: each["quantity"] for name, each in told["trades"].items()} == {
         TRADE: "100",

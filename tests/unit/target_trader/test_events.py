@@ -42,6 +42,7 @@ class Floor:
             self.orders,
             context=lambda: CONTEXT,
             manage=self.managed.append,
+            tidy=self.managed.append,
             questions=self.questions,
         )
 

@@ -207,7 +207,7 @@ def test_a_profit_exit_that_never_reached_the_broker_is_sent_again() -> None:
     lost = intent(Leg.PARTIAL, 50, "447.13", state=IntentState.LOST)
     steps = plan(position(), FILLED_ENTRY, intent(Leg.STOP, 100, "443.37"), lost)
     wanted = ExitOrder(Leg.PARTIAL, "SELL", "LMT", Decimal(50), Decimal("447.13"))
-    assert steps == (Place(wanted, 2),)
+    assert steps == (Place(wanted, 1),)
 
 
 def test_an_order_of_another_client_id_protects_but_is_never_touched() -> None:

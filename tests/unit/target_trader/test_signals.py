@@ -9,11 +9,17 @@ import pytest
 from target_trader.books import Books
 from target_trader.clock import NEW_YORK, MarketClock
 from target_trader.library import IB
-from target_trader.names import IntentState, Leg
+from target_trader.names import IntentState, Leg, Side
 from target_trader.orders import OrderDesk
 from target_trader.settings import BreakEntry, Rules, Setup, SmaRules, Strategy, Watchlist
 from target_trader.signals import SignalDesk
-from target_trader.state.checkpoint import BarRecord, Checkpoint, Intent, new_checkpoint
+from target_trader.state.checkpoint import (
+    BarRecord,
+    BookedExecution,
+    Checkpoint,
+    Intent,
+    new_checkpoint,
+)
 from target_trader.state.store import Loaded, Source
 
 TEN = datetime(2025, 10, 6, 10, 0, tzinfo=NEW_YORK)
@@ -408,3 +414,90 @@ def test_of_two_signals_of_one_bar_in_one_symbol_the_first_is_entered() -> None:
     assert life.orders.sent[0] == "PS60|AAPL|L|20251006|1|entry"
     assert life.day.session.filter_blocks == {"position": 1}
     assert "AAPL:2:3" not in life.day.last_signals
+
+
+BOTH = replace(SMA_RULES, strategies=(Strategy.PS60, Strategy.SMA), scale_in=True, sma=SHORTS.sma)
+
+
+def test_of_two_strategies_the_second_hears_a_bar_that_the_bot_died_of_in_the_first() -> None:
+    life = Life(BOTH)
+    life.play("TSLA", ["430", "440", "440", "444.50"])
+    cross = life.day.sma["TSLA:2:3:5"]
+    last = TEN + BAR * 3
+    assert cross.last_bar == life.day.breakouts["TSLA"].last_bar == last
+    signals = life.desk.take("TSLA", bar(4, "445.25"))
+    first = next(signals)
+    life.desk.consider(first, link_up=True)  # Here the bot dies.
+    stored = life.store.newest
+    assert stored.intents[-1].order_ref.startswith("PS60|TSLA")
+    assert stored.breakouts["TSLA"].last_bar == last + BAR
+    assert stored.sma["TSLA:2:3:5"].last_bar == last
+    reborn = Life(BOTH, stored=stored)
+    reborn.play("TSLA", ["445.25"], first=4)
+    assert reborn.day.sma["TSLA:2:3:5"].last_bar == last + BAR
+    assert reborn.day.breakouts["TSLA"].bars_seen == 5
+    assert len(reborn.day.bars["TSLA"]) == 5
+    assert reborn.orders.sent == []
+    assert list(reborn.desk.take("TSLA", bar(4, "445.25"))) == []
+
+
+def test_the_price_of_an_old_bar_is_not_traded_and_its_break_is_over() -> None:
+    life = Life(PS60_RULES)
+    life.play("TSLA", WARM)
+    for number, fresh in ((20, False), (21, True)):
+        for signal in life.desk.take("TSLA", bar(number, "445.25")):
+            life.desk.consider(signal, link_up=True, fresh=fresh)
+    assert life.day.session.filter_blocks == {"late": 1}
+    assert life.orders.sent == []
+
+
+def test_the_entry_of_an_older_cross_outlives_a_bar_that_came_late() -> None:
+    life = Life(SMA_RULES)
+    life.play("AAPL", UP)
+    life.day.last_signals["AAPL:2:3"].pending = Side.LONG
+    life.settle(Leg.ENTRY)
+    life.settle(Leg.STOP)
+    for position in life.day.positions.values():
+        position.closed_shares = position.shares
+    for number, fresh, sent in ((6, False, 2), (7, True, 4)):
+        for signal in life.desk.take("AAPL", bar(number, "11")):
+            life.desk.consider(signal, link_up=True, fresh=fresh)
+        assert len(life.orders.sent) == sent
+
+
+def test_a_bar_that_ended_before_the_last_fill_does_not_arm_its_level() -> None:
+    """Of a bot that was away: the position was held when the bar ended, and is not held now."""
+    life = Life(PS60_RULES)
+    life.play("TSLA", [*WARM, "445.25"])
+    life.settle(Leg.ENTRY, price="445.25")
+    life.settle(Leg.STOP)
+    sold = TEN + BAR * 23
+    life.day.executions["0001"] = BookedExecution(
+        exec_id="0001.01",
+        time=sold,
+        symbol="TSLA",
+        side="SLD",
+        shares=Decimal(100),
+        price=Decimal("443.37"),
+        order_id=2,
+        client_id=2001,
+        perm_id=2,
+        order_ref="PS60|TSLA|L|20251006|1|stop",
+    )
+    life.play("TSLA", ["444.00"], first=21)  # It ends five seconds before the fill.
+    assert not life.day.breakouts["TSLA"].armed_long
+    life.play("TSLA", ["444.00"], first=22)
+    assert life.day.breakouts["TSLA"].armed_long
+
+
+def test_what_a_bar_before_the_open_has_armed_ends_with_the_first_bar_after_it() -> None:
+    """Also where the counters were cleared before these bars were told."""
+    before = datetime(2025, 10, 6, 9, 29, 50, tzinfo=NEW_YORK)
+    for start, armed in ((before, False), (before + BAR, True)):
+        life = Life(PS60_RULES)
+        for number, close in enumerate(("444.50", "445.25")):
+            one = bar(0, close).model_copy(update={"time": start + BAR * number})
+            signals = list(life.desk.take("TSLA", one))
+        assert life.day.breakouts["TSLA"].bars_seen == 2
+        # Armed by the bar that ends at the open, broken by the next one.
+        assert len(signals) == int(armed)

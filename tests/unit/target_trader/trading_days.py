@@ -268,6 +268,7 @@ class Days:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.made: list[TradingDay] = []
+        self.count = 0
 
     def __call__(self, closes: list[str], *, store: str = "json", **settings: object) -> TradingDay:
         return self.of_runs([(OPENING, [*WARMUP, *closes])], store=store, **settings)
@@ -276,10 +277,16 @@ class Days:
         self, runs: list[tuple[datetime, list[str]]], *, store: str = "json", **settings: object
     ) -> TradingDay:
         """Make a day, or more, of runs of closes, each from its own moment on."""
-        folder = self.folder / str(len(self.made))
+        folder = self.folder / str(self.count)
         folder.mkdir()
+        self.count += 1
         parts = [path_of_closes(closes, start=start) for start, closes in runs]
         bars = tuple(bar for part in parts for bar in part)
         day = TradingDay(folder, bars, store=store, settings=settings)
         self.made.append(day)
         return day
+
+    def end(self, day: TradingDay) -> None:
+        """End a day before the test ends."""
+        self.made.remove(day)
+        day.close()
