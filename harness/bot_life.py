@@ -4,8 +4,9 @@ Everything that happens is written to the history at the moment that the run fix
 is quiet, when the broker stands still, or when the bot is dead and the broker has noticed.
 """
 
+import re
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, Self, assert_never
@@ -14,19 +15,28 @@ from fakebroker.control import ControlClient
 from fakebroker.control_messages import Point
 from harness.broker_process import BrokerProcess
 from harness.case import Case, Crash
-from harness.clock import Deadline
+from harness.clock import Deadline, Stopwatch
+from harness.dart import Dart
 from harness.errors import HarnessError
+from harness.faults.copies import Copies
 from harness.history.writer import HistoryWriter, read_belief
-from harness.points import FailPoint, Quiet, WirePoint
+from harness.points import FailPoint, Quiet, SystemCall, WirePoint
+from harness.points.slugs import slug_of
 from harness.redis_process import RedisProcess
-from harness.targets import BotSpec, Child, Gone, Halted, Quieted, Session, Watch, launch
-from harness.targets.process import run_to_end
+from harness.supervisor.launching import launch_watched
+from harness.supervisor.roles import BROKER_SOCKET, REDIS_SOCKET
+from harness.supervisor.supervisor import Supervisor
+from harness.targets import BotSpec, Child, Gone, Halted, Held, Quieted, Session, Watch
+from harness.targets.process import EXEC, Launcher
 from harness.targets.quiet import Settled
 from harness.targets.sockets import LoopbackQueues
 
 STATE_SECONDS = 30.0
 DISCONNECT_SECONDS = 10.0
+CLOCK = re.compile(r"\b\d\d:\d\d:\d\d(?:[.,]\d+)?\b")
+"""A time in a bot's last words may be the machine's, which differs from run to run."""
 READY_PAUSE_SECONDS = 0.01
+PASSAGE = re.compile(r"failpoint (\S+): print")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,17 @@ class Equipment:
     log: Path
     limits: Limits
     redis: RedisProcess | None = None
+    launcher: Launcher = EXEC
+    learns: bool = False
+    failpoints: tuple[str, ...] = ()
+    copies: Copies | None = None
+    dart: Dart | None = None
+    watch: Stopwatch = field(default_factory=Stopwatch)
+
+    def servers(self) -> dict[int, str]:
+        """What the ports that the bot connects to are to it."""
+        known = {self.session.port: BROKER_SOCKET}
+        return known if self.redis is None else {**known, self.redis.port: REDIS_SOCKET}
 
     @property
     def control(self) -> ControlClient:
@@ -103,6 +124,13 @@ class BotLife:
         self._number = number
         self._crash = crash
         self._child: Child | None = None
+        self._calls: Supervisor | None = None
+        self._time = kit.control.status().now
+        self._log_begins = 0
+        self._dart = kit.dart if number == 1 else None
+        self._steps = 0
+        self._faults_told = 0
+        self._since_bar = 0
 
     def __enter__(self) -> Self:
         return self
@@ -110,6 +138,13 @@ class BotLife:
     def __exit__(self, *_: object) -> None:
         if self._child is not None:
             self._child.end()
+        if self._calls is not None:
+            self._calls.close()
+
+    @property
+    def crash(self) -> Crash | None:
+        """The kill that was planned for this life, or where the dart has landed."""
+        return self._crash
 
     def live(self) -> Outcome:
         """Launch the bot and stay with it until it is dead or the tape ends.
@@ -119,11 +154,42 @@ class BotLife:
             ControlError: the broker is gone or refuses.
         """
         self._arm()
-        child = self._launch()
         kit = self._kit
-        watch = Watch(child, kit.control, queues=kit.queues, neighbour=kit.redis)
-        outcome = self._await_ready(watch)
-        return self._follow_tape(watch) if outcome is None else outcome
+        with kit.watch.part("fork"):
+            child = self._launch()
+        self._throw_dart()
+        watch = Watch(child, kit.control, queues=kit.queues, neighbour=kit.redis, calls=self._calls)
+        with kit.watch.part("connect" if self._number == 1 else "recover"):
+            outcome = self._await_ready(watch)
+        if outcome is not None:
+            return outcome
+        with kit.watch.part("run"):
+            return self._follow_tape(watch)
+
+    @property
+    def was_failed(self) -> bool:
+        """Whether a system call of this life was made to fail."""
+        return self._calls is not None and bool(self._calls.failed)
+
+    def _note_failed_calls(self) -> None:
+        """Write down the calls that were made to fail since the last time."""
+        if self._calls is None:
+            return
+        for fault in self._calls.failed[self._faults_told :]:
+            self._kit.history.note(
+                "call_fault", self._time, life=self._number, words=fault.describe()
+            )
+        self._faults_told = len(self._calls.failed)
+
+    def note_points(self) -> None:
+        """Write down the system calls and the failpoints that were passed, when learning."""
+        if not self._kit.learns or self._calls is None:
+            return
+        told = [each.line() for each in self._calls.passages]
+        self._kit.history.note("calls", self._now(), life=self._number, calls=told)
+        text = self._kit.log.read_bytes()[self._log_begins :].decode(errors="replace")
+        names = [match[1] for line in text.splitlines() if (match := PASSAGE.fullmatch(line))]
+        self._kit.history.note("passages", self._now(), life=self._number, names=names)
 
     def stop(self) -> None:
         """End what is left of the bot, and wait until the broker has noticed.
@@ -140,19 +206,24 @@ class BotLife:
         """Ask the bot's `state` command what is on disk, if it has one, and write it down.
 
         Raises:
-            HarnessError: the command fails or prints no belief.
+            HarnessError: the command prints no belief.
         """
         command = self._kit.bot.state_command(self._kit.session)
         if command is None:
             return
-        code, out, err = run_to_end(
-            command, seconds=STATE_SECONDS, environment=self._kit.session.environment
-        )
-        if code != 0:
-            words = err.strip().splitlines()[-1:] or ["no words"]
-            raise HarnessError(
-                f"the bot's state command ended with exit code {code} {when}: {words[0]}"
+        with self._kit.watch.part("ask the bot"):
+            code, out, err = self._kit.launcher.run_to_end(
+                command, seconds=STATE_SECONDS, environment=self._kit.session.environment
             )
+        if code != 0:
+            # A finding, not a failure of ours: at every instant the state must be readable.
+            last = (err.strip().splitlines() or ["no words"])[-1]
+            words = CLOCK.sub("TIME", self._kit.scrub(last))
+            self._kit.history.drain()
+            self._kit.history.note(
+                "unreadable", self._now(), life=self._number, when=when, code=code, words=words
+            )
+            return
         belief = read_belief(out)
         self._kit.history.note_belief(self._now(), belief, life=self._number, when=when)
 
@@ -170,10 +241,70 @@ class BotLife:
         environment = kit.session.environment
         if self._crash is not None and isinstance(self._crash.point, FailPoint):
             environment["FAILPOINTS"] = self._crash.point.terms()
+        elif kit.learns:
+            environment["FAILPOINTS"] = ";".join(f"{name}=print" for name in kit.failpoints)
+        self._log_begins = kit.log.stat().st_size if kit.log.exists() else 0
         kit.history.note("launched", self._now(), life=self._number)
         command = kit.bot.trade_command(kit.session)
-        self._child = launch(command, kit.log, environment=environment)
+        if not self._watches_calls():
+            self._child = kit.launcher.launch(command, kit.log, environment=environment)
+            return self._child
+        self._child, listener = launch_watched(
+            kit.launcher, command, kit.log, environment=environment
+        )
+        point = None if self._crash is None else self._crash.point
+        self._calls = Supervisor(
+            listener,
+            folder=kit.session.state_dir,
+            servers=kit.servers(),
+            now=lambda: self._time,
+            target=point if isinstance(point, SystemCall) else None,
+            faults=[each for each in self._case.call_faults if each.life == self._number],
+        )
         return self._child
+
+    def _watches_calls(self) -> bool:
+        """Whether this life is run under the supervisor."""
+        return (
+            self._kit.learns
+            or self._dart is not None
+            or (self._crash is not None and isinstance(self._crash.point, SystemCall))
+            or any(fault.life == self._number for fault in self._case.call_faults)
+        )
+
+    def _step(self) -> None:
+        kit = self._kit
+        if kit.copies is not None:
+            folder = Path(kit.session.state_dir)
+            kit.copies.take(self._now(), folder, redis_url=kit.session.redis_url)
+        step = self._kit.control.step()
+        self._time = step.time
+        self._since_bar = 0 if step.kind == "bar" else self._since_bar + 1
+        self._steps += 1
+        self._throw_dart()
+
+    def _throw_dart(self) -> None:
+        """Let the bot run for the dart's time, then have it held at its next call."""
+        if self._dart is None or self._dart.step != self._steps or self._calls is None:
+            return
+        deadline = Deadline(self._dart.seconds)
+        while not deadline.passed:
+            if self._calls.wait(deadline.left):
+                self._calls.serve()
+        self._calls.hold_next()
+
+    def _look_for_dart(self, settled: Settled) -> None:
+        """Make the point at which the dart has landed that of this life."""
+        if self._dart is None or self._calls is None or not self._calls.holds_next:
+            return
+        match settled:
+            case Held():
+                self._crash = Crash(point=self._calls.passages[-1].points()[0])
+            case Quieted(status=status) if status.bars_played:
+                after = self._case.tape[status.bars_played - 1].time
+                self._crash = Crash(point=Quiet(after_bar=after, events=self._since_bar))
+            case _:
+                return
 
     def _await_ready(self, watch: Watch) -> Outcome | None:
         """Wait until the bot has bars and is quiet; None then."""
@@ -181,6 +312,8 @@ class BotLife:
         deadline, patience = Deadline(limits.ready), Deadline(limits.patience)
         while not deadline.passed:
             settled = watch.settle(seconds=self._kit.limits.quiet)
+            self._look_for_dart(settled)
+            self._note_failed_calls()
             ended = self._ended(settled)
             if ended is not None:
                 return ended
@@ -193,8 +326,8 @@ class BotLife:
                 if not self._may_play(settled):
                     break
                 self._kit.history.note("waited_for", settled.status.now, life=self._number)
-                self._kit.control.step()
-            self._require_child().exits_within(READY_PAUSE_SECONDS)
+                self._step()
+            watch.rest(READY_PAUSE_SECONDS)
         self._kit.history.note("not_ready", self._now(), life=self._number)
         return NeverReady()
 
@@ -202,6 +335,8 @@ class BotLife:
         """Play step by step, each step when the bot is quiet."""
         while True:
             settled = watch.settle(seconds=self._kit.limits.quiet)
+            self._look_for_dart(settled)
+            self._note_failed_calls()
             ended = self._ended(settled)
             if ended is not None:
                 return ended
@@ -212,23 +347,25 @@ class BotLife:
                 return Died(planned=True)
             if not self._may_play(settled):
                 return EndOfTape()
-            self._kit.control.step()
+            self._step()
 
     def _may_play(self, settled: Quieted) -> bool:
         due, last = settled.status.next_due, self._case.ends_at
-        return due is not None and (last is None or due <= last)
+        return due is not None and (last is None or due - settled.status.postponed <= last)
 
     def _is_quiet_point(self, settled: Quieted) -> bool:
         if self._crash is None or not isinstance(self._crash.point, Quiet):
             return False
-        return settled.status.bars_played >= self._case.bars_through(self._crash.point.after_bar)
+        point, played = self._crash.point, settled.status.bars_played
+        wanted = self._case.bars_through(point.after_bar)
+        return played > wanted or (played == wanted and self._since_bar >= point.events)
 
     def _ended(self, settled: Settled) -> Outcome | None:
         """Write down a death, or kill at the broker's standstill; None when the bot lives on."""
         match settled:
             case Quieted():
                 return None
-            case Halted(status=status):
+            case Halted(status=status) | Held(status=status):
                 self._kill(status.now)
                 return Died(planned=True)
             case Gone(code=code):
@@ -239,14 +376,17 @@ class BotLife:
     def _kill(self, now: datetime) -> None:
         assert self._crash is not None, "a kill without a planned crash"
         kit = self._kit
-        kit.history.note(
-            "killed", now, life=self._number, point=self._crash.describe(), how="SIGKILL"
-        )
-        self._require_child().kill()
-        if kit.control.status().halted is not None:
-            kit.control.release(deliver=self._crash.arrives)
-        self._await_disconnect()
-        kit.history.drain()
+        with kit.watch.part("kill"):
+            kit.history.note(
+                "killed", now, life=self._number, point=self._crash.describe(), how="SIGKILL"
+            )
+            if self._dart is not None:
+                kit.history.note("landed", now, slug=slug_of(self._crash.point))
+            self._require_child().kill()
+            if kit.control.status().halted is not None:
+                kit.control.release(deliver=self._crash.arrives)
+            self._await_disconnect()
+            kit.history.drain()
 
     def _found_dead(self, code: int) -> Died:
         """The process has ended: at its failpoint, or by itself."""
@@ -264,7 +404,7 @@ class BotLife:
                     how="failpoint",
                 )
                 return Died(planned=True)
-        last = kit.scrub(words[-1]) if words else ""
+        last = CLOCK.sub("TIME", kit.scrub(words[-1])) if words else ""
         kit.history.note_death("exited", self._now(), life=self._number, code=code, last_words=last)
         return Died(planned=False)
 

@@ -7,6 +7,7 @@ message on stderr and never in a traceback.
 import contextlib
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -15,14 +16,18 @@ import typer
 
 from harness.catalog import DEFAULT_FOLDER, find_scenario, load_catalog
 from harness.errors import HarnessError, UserError
+from harness.explore.trial import Trial
 from harness.gate import forget, judge_stored, run_and_judge
 from harness.history import History
 from harness.judge import headline_of
 from harness.report.terminal import report
-from harness.result import Result, Verdict
-from harness.scenario import STORES
+from harness.result import Result, Verdict, worst
+from harness.scenario import STORES, Scenario
+from harness.swarm import run_swarm
+from harness.sweep import Depth, Sweep
 from harness.targets import BotSpec
 from harness.token import Token
+from harness.workshop import workshop
 
 USER_ERROR_EXIT = 2
 
@@ -48,6 +53,9 @@ BotStateCommand = Annotated[
     str | None, typer.Option(help="Beside --bot-command: prints what the bot believes, as JSON.")
 ]
 Keep = Annotated[Path | None, typer.Option(help="New folder for the files of the run.")]
+CrashDepth = Annotated[
+    int, typer.Option(min=1, help="Crashes in a row; the second is inside the recovery.")
+]
 Seed = Annotated[int, typer.Option(min=0, help="Draws the choices; 0 takes the plain ones.")]
 
 
@@ -65,10 +73,87 @@ def replay(
     wanted = Token.parse(token)
     spec = BotSpec.choose(bot, command=bot_command, state_command=bot_state_command)
     scenario = find_scenario(scenarios, wanted.scenario)
-    case = scenario.case(wanted.store, seed=wanted.seed)
+    case = scenario.case(wanted.store, seed=wanted.seed, trial=wanted.trial)
     wanted.check(case)
     with run_folder(keep) as folder:
         finish(run_and_judge(scenario, case, bot=spec, folder=folder), spec, kept=keep)
+
+
+@app.command()
+def sweep(
+    what: Annotated[str, typer.Argument(help="SCENARIO/STORE, or SCENARIO for the first store.")],
+    *,
+    bot: Bot = None,
+    bot_command: BotCommand = None,
+    bot_state_command: BotStateCommand = None,
+    crash_seed: Seed = 0,
+    crash_budget: Annotated[int | None, typer.Option(min=1, help="Trials at most.")] = None,
+    crash_depth: CrashDepth = 1,
+    exhaustive: Annotated[bool, typer.Option(help="Both sides of every point.")] = False,
+    check_determinism: Annotated[bool, typer.Option(help="Run every case twice.")] = False,
+    scenarios: Scenarios = DEFAULT_FOLDER,
+    keep: Keep = None,
+) -> None:
+    """Kill the bot at every point of a scenario, one after the other."""
+    name, _, store = what.partition("/")
+    spec = BotSpec.choose(bot, command=bot_command, state_command=bot_state_command)
+    scenario = find_scenario(scenarios, name)
+    depth = Depth(seed=crash_seed, budget=crash_budget, depth=crash_depth, exhaustive=exhaustive)
+    with workshop(keep) as shop:
+        made = shop.sweep(scenario, store or STORES[0], bot=spec, depth=depth)
+        require_clean(made, spec)
+        trials = made.plan()
+        say(f"{len(made.learned().kills)} points learned, {len(trials)} trials")
+        play = made.run_twice if check_determinism else made.run
+        conclude((play(trial) for trial in trials), spec, keep=keep)
+
+
+@app.command("random")
+def random_trials(
+    *,
+    bot: Bot = None,
+    bot_command: BotCommand = None,
+    bot_state_command: BotStateCommand = None,
+    crash_seed: Annotated[int, typer.Option(min=0, help="Draws everything.")] = 1,
+    crash_budget: Annotated[int, typer.Option(min=1, help="How many trials.")] = 100,
+    crash_depth: CrashDepth = 3,
+    scenarios: Scenarios = DEFAULT_FOLDER,
+    keep: Keep = None,
+) -> None:
+    """Draw scenario, market, crash, downtime and faults from a seed."""
+    spec = BotSpec.choose(bot, command=bot_command, state_command=bot_state_command)
+    swept = [each for each in load_catalog(scenarios).values() if each.swept]
+    if not swept:
+        raise UserError(f"no scenario in {scenarios} is made to be swept (swept=True)")
+    with workshop(keep) as shop:
+
+        def make(scenario: Scenario, store: str, depth: Depth) -> Sweep:
+            return shop.sweep(scenario, store, bot=spec, depth=depth)
+
+        results = run_swarm(swept, make, seed=crash_seed, budget=crash_budget, deepest=crash_depth)
+        conclude(results, spec, keep=keep)
+
+
+@app.command()
+def shrink(
+    token: Annotated[str, typer.Argument(help="What a sweep printed for a failure.")],
+    *,
+    bot: Bot = None,
+    bot_command: BotCommand = None,
+    bot_state_command: BotStateCommand = None,
+    scenarios: Scenarios = DEFAULT_FOLDER,
+    keep: Keep = None,
+) -> None:
+    """Find the least trial that fails for the same reason."""
+    wanted = Token.parse(token)
+    if not wanted.trial:
+        raise UserError(f"{token} is the story of a scenario; only the trials of a sweep shrink")
+    spec = BotSpec.choose(bot, command=bot_command, state_command=bot_state_command)
+    scenario = find_scenario(scenarios, wanted.scenario)
+    wanted.check(scenario.case(wanted.store, seed=wanted.seed, trial=wanted.trial))
+    with workshop(keep) as shop:
+        made = shop.sweep(scenario, wanted.store, bot=spec, depth=Depth(seed=wanted.seed))
+        conclude(iter([made.shrunk(Trial.parse(wanted.trial))]), spec, keep=keep)
 
 
 @app.command()
@@ -118,6 +203,27 @@ def finish(result: Result, spec: BotSpec, *, kept: Path | None) -> NoReturn:
     if kept is None and result.verdict is not Verdict.PASS:
         say("  the files of the run were not kept; --keep DIR keeps them")
     raise typer.Exit(result.verdict.exit_code)
+
+
+def require_clean(made: Sweep, spec: BotSpec) -> None:
+    """End here if the bot fails without any crash."""
+    result = made.judge_clean()
+    if result.verdict is not Verdict.PASS:
+        say("the day without a crash does not pass, so that crashes would show nothing:")
+        finish(result, spec, kept=None)
+
+
+def conclude(results: Iterator[Result], spec: BotSpec, *, keep: Path | None) -> NoReturn:
+    """Print what is not a PASS as it comes, then the count, and end with the worst exit code."""
+    counts: Counter[Verdict] = Counter()
+    for result in results:
+        counts[result.verdict] += 1
+        if result.verdict is not Verdict.PASS:
+            shown = result if keep is not None else result.model_copy(update={"history": ""})
+            say(report(shown, History.read(Path(result.history)), bot_options=spec.options))
+    told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
+    say(f"{sum(counts.values())} trials: {told}")
+    raise typer.Exit(worst(counts).exit_code)
 
 
 @contextlib.contextmanager

@@ -10,26 +10,36 @@ from harness.result import Result
 from harness.runner import HISTORY_NAME, RunFolder, run_case
 from harness.scenario import Scenario
 from harness.targets import BotSpec
+from harness.targets.process import EXEC, Launcher
 
 
 def run_scenario(
-    scenario: Scenario, store: str, *, bot: BotSpec, folder: Path, seed: int = 0
+    scenario: Scenario,
+    store: str,
+    *,
+    bot: BotSpec,
+    folder: Path,
+    seed: int = 0,
+    launcher: Launcher = EXEC,
 ) -> Result:
     """Build the case of a store and a seed, run it and judge it.
 
     Raises:
         UserError: the store is unknown, or the folder or the machine cannot be used.
     """
-    return run_and_judge(scenario, scenario.case(store, seed=seed), bot=bot, folder=folder)
+    case = scenario.case(store, seed=seed)
+    return run_and_judge(scenario, case, bot=bot, folder=folder, launcher=launcher)
 
 
-def run_and_judge(scenario: Scenario, case: Case, *, bot: BotSpec, folder: Path) -> Result:
+def run_and_judge(
+    scenario: Scenario, case: Case, *, bot: BotSpec, folder: Path, launcher: Launcher = EXEC
+) -> Result:
     """Run a case, with a clean run beside it where an expectation compares, and judge it."""
     files = RunFolder(folder)
     clean: History | None = None
     if any(expectation.compares for expectation in scenario.expectations):
-        clean = History.read(run_case(case.clean(), bot, files.clean))
-    path = run_case(case, bot, folder)
+        clean = History.read(run_case(case.clean(), bot, files.clean, launcher=launcher))
+    path = run_case(case, bot, folder, launcher=launcher)
     result = judge(scenario, History.read(path), clean=clean)
     return result.model_copy(update={"history": str(path)})
 

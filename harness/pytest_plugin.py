@@ -7,18 +7,19 @@ properties, which pytest-xdist and JUnit files carry along.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from harness.result import Result
-    from harness.scenario import Scenario
-    from harness.targets import BotSpec
+from harness.user_properties import COLUMNS, PREFIX, SWEPT
 
-PREFIX = "crashgate_"
-COLUMNS = ("scenario", "store", "killed", "verdict")
+if TYPE_CHECKING:
+    from harness.gate_fixture import Gate
+    from harness.targets import BotSpec
+    from harness.token import Token
+    from harness.workshop import Workshop
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,14 +35,58 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--crash-seed", type=int, default=0, help="draws the choices; 0 takes the plain ones"
     )
+    group.addoption("--crash-budget", type=int, help="trials of a sweep at most, for each store")
+    group.addoption(
+        "--crash-depth",
+        type=int,
+        default=1,
+        help="crashes in a row; from 2 on sweeps also crash inside the recovery",
+    )
+    group.addoption(
+        "--exhaustive",
+        action="store_true",
+        help="sweep both sides of every point, and everything else wherever it matters",
+    )
+    group.addoption("--replay", metavar="TOKEN", help="run only the case that a failure printed")
+    group.addoption(
+        "--check-determinism",
+        action="store_true",
+        help="run every case twice; histories that differ are INCONCLUSIVE",
+    )
+    group.addoption(
+        "--exec", action="store_true", help="start every process anew instead of forking it"
+    )
     group.addoption("--crash-keep", help="folder in which the files of every run are kept")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse a bot that is not there before anything runs."""
+    """Refuse a bot, a token or a number that cannot be used before anything runs."""
     given = [config.getoption(name) for name in ("bot", "bot_command", "bot_state_command")]
     if given != [None, None, None]:
         chosen_bot(config)
+    if config.getoption("replay") is not None:
+        wanted_token(config)
+    for name, least in (("crash_seed", 0), ("crash_budget", 1), ("crash_depth", 1)):
+        number = config.getoption(name)
+        if number is not None and number < least:
+            option = "--" + name.replace("_", "-")
+            raise pytest.UsageError(f"{option} {number} is too small: give {least} or more")
+
+
+def wanted_token(config: pytest.Config) -> Token | None:
+    """The token of --replay, None without it.
+
+    Raises:
+        pytest.UsageError: it is no token.
+    """
+    from harness.errors import UserError
+    from harness.token import Token
+
+    text = config.getoption("replay")
+    try:
+        return None if text is None else Token.parse(text)
+    except UserError as error:
+        raise pytest.UsageError(f"--replay: {error}") from error
 
 
 def chosen_bot(config: pytest.Config) -> BotSpec:
@@ -63,108 +108,34 @@ def chosen_bot(config: pytest.Config) -> BotSpec:
         raise pytest.UsageError(str(error)) from error
 
 
-class Gate:
-    """What the fixture `crashgate` gives to a test."""
+@pytest.fixture(scope="session")
+def crashgate_tools(request: pytest.FixtureRequest) -> Iterator[Workshop]:
+    """What all runs of this process share: how programs are started, and a folder that vanishes."""
+    from harness.workshop import workshop
 
-    def __init__(self, request: pytest.FixtureRequest, folder: Path, *, bot: BotSpec) -> None:
-        self._node = request.node
-        self._folder = folder
-        self._bot = bot
-        self._seed: int = request.config.getoption("crash_seed")
-        self._runs = 0
-
-    def run(self, scenario: Scenario, store: str) -> Result:
-        """Run a scenario with a store and judge it; fail the test unless it passes."""
-        return self.settle(self._run(scenario, store, bot=self._bot))
-
-    def must_fail(self, scenario: Scenario, store: str, *, bot: str, because_of: str) -> Result:
-        """Run a broken bot, the canary; fail the test unless the named invariant catches it.
-
-        A gate that passes everything is worth nothing, so each of its runs shows that it can fail.
-        """
-        from harness.errors import UserError
-        from harness.result import Verdict
-        from harness.targets import BotSpec
-
-        try:
-            broken = BotSpec.choose(bot)
-        except UserError as error:
-            pytest.fail(str(error), pytrace=False)
-        result = self._run(scenario, store, bot=broken)
-        caught = result.verdict is Verdict.FAIL and any(
-            finding.invariant == because_of for finding in result.findings
-        )
-        verdict = f"FAIL, as it must ({because_of})" if caught else f"{result.verdict}, NOT CAUGHT"
-        self._record(
-            f"canary: {scenario.name}", store, " and ".join(result.kill_points), verdict=verdict
-        )
-        if not caught:
-            found = ", ".join(finding.invariant for finding in result.findings) or "nothing"
-            reasons = "; ".join(result.reasons) or "none"
-            pytest.fail(
-                f"the canary {bot} lives: {scenario.title} / {store} should fail because of "
-                f"{because_of}; verdict {result.verdict}, found {found}, reasons: {reasons}",
-                pytrace=False,
-            )
-        return result
-
-    def _run(self, scenario: Scenario, store: str, *, bot: BotSpec) -> Result:
-        from harness.errors import HarnessError, UserError
-        from harness.gate import run_scenario
-
-        self._runs += 1
-        folder = self._folder / (store if self._runs == 1 else f"{store}-{self._runs}")
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            return run_scenario(scenario, store, bot=bot, folder=folder, seed=self._seed)
-        except UserError as error:
-            pytest.fail(str(error), pytrace=False)
-        except HarnessError as error:
-            self._record(scenario.name, store, "", verdict="INCONCLUSIVE")
-            pytest.fail(f"INCONCLUSIVE  {scenario.title} / {store}\n  {error}", pytrace=False)
-
-    def judge(self, scenario: Scenario, history: Path) -> Result:
-        """Judge a stored history; fail the test unless it passes."""
-        from harness.errors import UserError
-        from harness.gate import judge_stored
-
-        try:
-            result = judge_stored(scenario, history)
-        except UserError as error:
-            pytest.fail(str(error), pytrace=False)
-        return self.settle(result)
-
-    def settle(self, result: Result) -> Result:
-        """Record a result, and fail the test with the text that teaches unless it is a PASS."""
-        from harness.history import History
-        from harness.report.terminal import report
-        from harness.result import Verdict
-
-        killed = " and ".join(result.kill_points)
-        self._record(result.scenario, result.store, killed, verdict=result.verdict.value)
-        self._node.user_properties.append((PREFIX + "token", result.token))
-        if result.verdict is not Verdict.PASS:
-            history = History.read(Path(result.history))
-            text = report(result, history, bot_options=self._bot.options)
-            pytest.fail(text, pytrace=False)
-        return result
-
-    def _record(self, scenario: str, store: str, killed: str, *, verdict: str) -> None:
-        values = (scenario, store, killed, verdict)
-        self._node.user_properties.extend(
-            (PREFIX + name, value) for name, value in zip(COLUMNS, values, strict=True)
-        )
+    with workshop(executes=request.config.getoption("exec")) as tools:
+        yield tools
 
 
 @pytest.fixture
 def crashgate(request: pytest.FixtureRequest, tmp_path: Path) -> Gate:
-    """Run scenarios against the chosen bot and judge them.
+    """Run and sweep scenarios against the chosen bot and judge them.
 
-    `crashgate.run(SCENARIO, store)` fails the test on FAIL and on INCONCLUSIVE.
+    `crashgate.run(SCENARIO, store)` fails the test on FAIL and on INCONCLUSIVE, and so does
+    `crashgate.sweep(SCENARIO, store)` for each point at which the bot is killed.
     """
+    from harness.gate_fixture import Gate
+
     keep = request.config.getoption("crash_keep")
     folder = tmp_path if keep is None else Path(keep).resolve() / slug(request.node.name)
-    return Gate(request, folder, bot=chosen_bot(request.config))
+    tools = request.getfixturevalue("crashgate_tools")
+    return Gate(
+        request,
+        folder,
+        bot=chosen_bot(request.config),
+        tools=tools,
+        replay=wanted_token(request.config),
+    )
 
 
 def slug(name: str) -> str:
@@ -175,18 +146,22 @@ def slug(name: str) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what was killed where, and the verdicts."""
+    """Print what was killed where, the verdicts, and how much of each sweep was covered."""
     rows: list[tuple[str, str, str, str]] = []
+    swept: list[str] = []
     for reports in terminalreporter.stats.values():
         for test in reports:
-            if getattr(test, "when", None) == "call":
+            # Subtests carry their test's properties too; only the test itself is read.
+            if getattr(test, "when", None) == "call" and not hasattr(test, "context"):
                 rows += rows_of(test.user_properties)
-    if not rows:
+                swept += [str(value) for key, value in test.user_properties if key == SWEPT]
+    if not rows and not swept:
         return
-    from harness.report.terminal import summary
+    from harness.report.terminal import coverage, summary
 
     terminalreporter.section("crashgate")
-    for line in summary(sorted(rows)).splitlines():
+    lines = summary(sorted(rows)).splitlines() if rows else []
+    for line in (*lines, *coverage(sorted(swept)).splitlines()):
         terminalreporter.write_line(line)
 
 

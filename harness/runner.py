@@ -8,21 +8,32 @@ it. What the harness cannot do ends up in the history too, as the reason why the
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fakebroker.control import ControlError
 from harness.bot_life import PLAIN_LIMITS, BotLife, Died, EndOfTape, Equipment, Limits
 from harness.broker_process import running_broker
 from harness.case import Case, Crash
+from harness.clock import Stopwatch
+from harness.dart import Dart
 from harness.downtime.play import play_downtime
 from harness.errors import HarnessError, UserError
+from harness.faults.apply import needs_copies
+from harness.faults.copies import Copies
+from harness.faults.memory import Memory
+from harness.faults.play import play_storage_fault
+from harness.faults.read_only import humble_command, make_writable
+from harness.faults.storage import StorageFault
 from harness.history.writer import HistoryWriter
 from harness.redis_process import RedisProcess, running_redis
 from harness.targets import BotSpec, Session
+from harness.targets.process import EXEC, Launcher
 from harness.targets.sockets import LoopbackQueues
 from harness.token import Token
 
+LIST_SECONDS = 30.0
+RESTARTS_MAX = 5
 HISTORY_NAME = "history.jsonl"
 
 
@@ -43,7 +54,17 @@ class RunFolder:
         return self.root / "clean"
 
 
-def run_case(case: Case, bot: BotSpec, folder: Path, *, limits: Limits = PLAIN_LIMITS) -> Path:
+def run_case(
+    case: Case,
+    bot: BotSpec,
+    folder: Path,
+    *,
+    limits: Limits = PLAIN_LIMITS,
+    launcher: Launcher = EXEC,
+    learns: bool = False,
+    dart: Dart | None = None,
+    watch: Stopwatch | None = None,
+) -> Path:
     """Run a case and return the path of its history.
 
     1. Start the broker with the case's tape and settings, and a Redis if the store is one.
@@ -61,12 +82,20 @@ def run_case(case: Case, bot: BotSpec, folder: Path, *, limits: Limits = PLAIN_L
         bot: the bot to run it on.
         folder: where everything is written; made if it is missing, must hold no history.
         limits: how long to wait before giving up.
+        launcher: how programs are started.
+        learns: write down every system call at which the bot could be killed.
+        dart: kill the first life at a random moment instead of a planned point.
+        watch: is told how long each part took.
 
     Raises:
         UserError: the folder cannot be used, or this is not a Linux machine.
     """
     files = RunFolder(folder)
-    with prepared(case, bot, files, limits=limits) as kit:
+    watch = watch or Stopwatch()
+    with contextlib.ExitStack() as cleanup:
+        cleanup.enter_context(watch.part("begin and end"))
+        shared = prepared(case, bot, files, limits=limits, launcher=launcher, learns=learns)
+        kit = replace(cleanup.enter_context(shared), dart=dart, watch=watch)
         kit.history.note("case", kit.control.status().now, **headline(case, bot))
         try:
             play(case, kit)
@@ -77,26 +106,77 @@ def run_case(case: Case, bot: BotSpec, folder: Path, *, limits: Limits = PLAIN_L
 
 
 def play(case: Case, kit: Equipment) -> None:
-    """Steps 2 to 8: the lives of the bot, one after the other."""
-    plans: tuple[Crash | None, ...] = (*case.crashes, None)
-    for number, crash in enumerate(plans, start=1):
-        with BotLife(kit, case, number=number, crash=crash) as life:
+    """Steps 2 to 8: the lives of the bot, one after the other.
+
+    A bot that gives up because a system call failed is started again, as whoever runs it would:
+    its planned crash then belongs to the next life.
+    """
+    plans: list[Crash | None] = [*case.crashes, None]
+    if kit.dart is not None:
+        plans = [None, None]
+    blocked = False
+    number, given_up = 0, 0
+    while plans:
+        number += 1
+        with BotLife(humbled(kit) if blocked else kit, case, number=number, crash=plans[0]) as life:
             outcome = life.live()
             if outcome == Died(planned=True):
                 life.read_state("after kill")
             elif isinstance(outcome, EndOfTape):
                 life.read_state("end")
+            life.note_points()
             life.stop()
+        if blocked:
+            make_writable(Path(kit.session.state_dir))
+            blocked = False
+        if outcome == Died(planned=False) and life.was_failed and given_up < RESTARTS_MAX:
+            given_up += 1
+            continue
+        plans.pop(0)
+        crash = life.crash
         if crash is None or outcome != Died(planned=True):
             break
         kit.history.note("downtime", kit.control.status().now, words=crash.downtime.describe())
-        play_downtime(crash.downtime, kit.control, stepped=kit.history.drain)
+        play_downtime(
+            crash.downtime,
+            kit.control,
+            stepped=kit.history.drain,
+            skipped=lambda act, reason: kit.history.note(
+                "skipped", kit.control.status().now, act=act, reason=reason
+            ),
+        )
+        blocked = crash.storage is not None and damage(crash.storage, kit, life=number)
     kit.history.note_books(kit.control.books())
     kit.history.note("ended", kit.control.status().now)
 
 
+def damage(fault: StorageFault, kit: Equipment, *, life: int) -> bool:
+    """Carry out a storage fault; whether the bot cannot save anything in its next life."""
+    memory = Memory(
+        Path(kit.session.state_dir),
+        kit.control.status().now,
+        copies=Copies() if kit.copies is None else kit.copies,
+        redis_url=kit.session.redis_url,
+    )
+    return play_storage_fault(fault, memory, life=life, note=kit.history.note)
+
+
+def humbled(kit: Equipment) -> Equipment:
+    """The same with a bot that is no superuser over files."""
+    bot = kit.bot.model_copy(update={"trade": humble_command(kit.bot.trade)})
+    return replace(kit, bot=bot)
+
+
 @contextlib.contextmanager
-def prepared(case: Case, bot: BotSpec, files: RunFolder, *, limits: Limits) -> Iterator[Equipment]:
+def prepared(
+    case: Case,
+    bot: BotSpec,
+    files: RunFolder,
+    *,
+    limits: Limits,
+    launcher: Launcher,
+    learns: bool,
+) -> Iterator[Equipment]:
     """Step 1, and step 9 when the context is left."""
     root = files.root.resolve()
     state = root / "state"
@@ -112,8 +192,8 @@ def prepared(case: Case, bot: BotSpec, files: RunFolder, *, limits: Limits) -> I
     with contextlib.ExitStack() as cleanup:
         redis: RedisProcess | None = None
         if case.store == "redis":
-            redis = cleanup.enter_context(running_redis(root))
-        broker = cleanup.enter_context(running_broker(case, root))
+            redis = cleanup.enter_context(running_redis(root, launcher=launcher))
+        broker = cleanup.enter_context(running_broker(case, root, launcher=launcher))
         queues = LoopbackQueues()
         cleanup.callback(queues.close)
         yield Equipment(
@@ -131,7 +211,19 @@ def prepared(case: Case, bot: BotSpec, files: RunFolder, *, limits: Limits) -> I
             log=root / "bot.log",
             limits=limits,
             redis=redis,
+            learns=learns,
+            copies=Copies() if any(needs_copies(each.storage) for each in case.crashes) else None,
+            launcher=launcher,
+            failpoints=failpoints_of(bot, launcher) if learns else (),
         )
+
+
+def failpoints_of(bot: BotSpec, launcher: Launcher) -> tuple[str, ...]:
+    """The names of a bot's failpoints; none when it does not list any."""
+    if bot.failpoints is None:
+        return ()
+    code, out, _ = launcher.run_to_end(bot.failpoints, seconds=LIST_SECONDS)
+    return tuple(line.split()[0] for line in out.splitlines() if line.strip()) if code == 0 else ()
 
 
 def headline(case: Case, bot: BotSpec) -> dict[str, str | int | list[str]]:
@@ -142,5 +234,7 @@ def headline(case: Case, bot: BotSpec) -> dict[str, str | int | list[str]]:
         "seed": case.seed,
         "token": str(Token.of(case)),
         "crashes": [crash.describe() for crash in case.crashes],
+        "trial": case.trial,
+        "fails": [fault.describe() for fault in case.call_faults],
         "bot": bot.name,
     }

@@ -6,7 +6,7 @@ expectations how the story must end, and the invariants hold as well, all of the
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import JsonValue, ValidationError
@@ -15,10 +15,13 @@ from fakebroker.market.tape import Bar, TapeError
 from fakebroker.settings import BrokerSettings
 from harness.case import Case, Crash
 from harness.checks import Condition, Expectation, Invariant
+from harness.downtime.broker_faults import trouble_of
 from harness.errors import UserError
 from harness.explore.draw import PLAIN, Choices, draw
+from harness.explore.trial import Trial
 from harness.history.history import first_words
 from harness.invariants import ALL_INVARIANTS
+from harness.vocabulary import Vocabulary, crashes_of
 
 STORES: tuple[str, ...] = ("json", "sqlite", "redis")
 
@@ -46,6 +49,8 @@ class Scenario:
         requires: what must have happened, else INCONCLUSIVE.
         expectations: how the story must end.
         invariants: the laws that are checked, all of them by default.
+        vocabulary: what a sweep may do to the story beside its crashes.
+        swept: whether it is made to be swept: a day that ends well without a crash.
     """
 
     name: str
@@ -55,13 +60,21 @@ class Scenario:
     requires: tuple[Condition, ...] = ()
     expectations: tuple[Expectation, ...] = ()
     invariants: tuple[Invariant, ...] = ALL_INVARIANTS
+    vocabulary: Vocabulary = field(default_factory=dict)
+    swept: bool = False
 
-    def case(self, store: str, *, seed: int = 0) -> Case:
+    def case(self, store: str, *, seed: int = 0, trial: str = "") -> Case:
         """Build the case of a store and a seed.
+
+        Args:
+            store: what the bot keeps its state in.
+            seed: draws the named choices; 0 takes the plain ones.
+            trial: what a sweep does to the story (see `trial.py`); its crashes take the place of
+                the story's own.
 
         Raises:
             UserError: the store is unknown, the seed is negative, the scenario's tape cannot be
-                read, or its parts do not make a case.
+                read, the trial says what we do not know, or the parts do not make a case.
         """
         if store not in STORES:
             raise UserError(f"unknown store {store!r}; choose one of {', '.join(STORES)}")
@@ -69,17 +82,33 @@ class Scenario:
             raise UserError(f"the seed {seed} is negative; give 0 or more")
         try:
             parts = self.build(draw(seed))
+            twist = Trial.parse(trial) if trial else None
+            crashes = parts.crashes if twist is None else crashes_of(twist, self.vocabulary)
             return Case(
                 scenario=self.name,
                 store=store,
                 seed=seed,
                 tape=parts.tape,
                 watchlist=parts.watchlist,
-                broker=parts.broker,
-                crashes=parts.crashes,
-                ends_at=parts.ends_at,
+                broker=troubled(parts.broker, twist),
+                crashes=crashes,
+                ends_at=parts.ends_at if twist is None or twist.ends is None else twist.ends,
+                call_faults=() if twist is None else twist.fails,
+                trial="" if twist is None else str(twist),
             )
         except ValidationError as error:
             raise UserError(f"scenario {self.name!r}: {first_words(error)}") from error
         except (TapeError, OSError) as error:
             raise UserError(f"scenario {self.name!r}: {error}") from error
+
+
+def troubled(broker: BrokerSettings, trial: Trial | None) -> BrokerSettings:
+    """A broker that has the faults of a trial all day.
+
+    Raises:
+        UserError: a fault is unknown.
+    """
+    if trial is None or not trial.troubles:
+        return broker
+    faults = [trouble_of(slug).fault for slug in trial.troubles]
+    return broker.model_copy(update={"faults": (*broker.faults, *faults)})

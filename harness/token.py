@@ -1,4 +1,4 @@
-"""The short name of a case that a person can paste: SCENARIO/STORE[/seed=N]@HASH6.
+"""The short name of a case that a person can paste: SCENARIO/STORE[/seed=N][/TRIAL]@HASH6.
 
 It names the case and does not contain it: the scenario rebuilds the case, and the hash proves that
 the rebuilt one is the one that was meant. Only characters that no shell treats specially.
@@ -14,20 +14,25 @@ from harness.errors import UserError
 from harness.values import Value
 
 HASH_DIGITS = 6
-SHAPE = "SCENARIO/STORE[/seed=N]@HASH, for example stop-fills-while-down/sqlite/seed=7@3f9a1c"
+SHAPE = (
+    "SCENARIO/STORE[/seed=N][/kill=POINT...]@HASH, for example "
+    "stop-fills-while-down/sqlite/seed=7@3f9a1c"
+)
 PATTERN = re.compile(
     r"(?P<scenario>[a-z0-9]+(?:-[a-z0-9]+)*)/(?P<store>[a-z0-9_-]+)"
-    r"(?:/seed=(?P<seed>[1-9][0-9]*))?@(?P<digest>[0-9a-f]{6})",
+    r"(?:/seed=(?P<seed>[1-9][0-9]*))?"
+    r"(?P<trial>(?:/(?:kill|fail|with|end)=[A-Za-z0-9_.+-]+)*)@(?P<digest>[0-9a-f]{6})",
     re.ASCII,
 )
 
 
 class Token(Value):
-    """What a token says: which scenario, which store, which seed, and the hash of the case."""
+    """What a token says: scenario, store, seed, what a sweep did to it, and the case's hash."""
 
     scenario: str = Field(pattern=SLUG)
     store: str = Field(pattern=r"^[a-z0-9_-]+$")
     seed: int = Field(default=0, ge=0)
+    trial: str = ""
     digest: str = Field(pattern=r"^[0-9a-f]{6}$")
 
     @classmethod
@@ -37,6 +42,7 @@ class Token(Value):
             scenario=case.scenario,
             store=case.store,
             seed=case.seed,
+            trial=case.trial,
             digest=case_id(case)[:HASH_DIGITS],
         )
 
@@ -54,12 +60,14 @@ class Token(Value):
             scenario=found["scenario"],
             store=found["store"],
             seed=int(found["seed"] or 0),
+            trial=found["trial"].removeprefix("/"),
             digest=found["digest"],
         )
 
     def __str__(self) -> str:
         seed = f"/seed={self.seed}" if self.seed else ""
-        return f"{self.scenario}/{self.store}{seed}@{self.digest}"
+        trial = f"/{self.trial}" if self.trial else ""
+        return f"{self.scenario}/{self.store}{seed}{trial}@{self.digest}"
 
     def check(self, case: Case) -> None:
         """Make sure that the rebuilt case is the one that this token was made for.

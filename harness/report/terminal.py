@@ -5,6 +5,8 @@ and how to see it again. Plain text, so that it reads the same in a terminal, in
 in a log.
 """
 
+import json
+from collections import Counter
 from decimal import Decimal
 
 from harness.history import History
@@ -112,6 +114,27 @@ def belief_words(history: History) -> str:
 def at_risk(findings: tuple[Finding, ...]) -> Decimal:
     """The largest sum that one of the findings puts at risk; they often mean the same shares."""
     return max((f.at_risk for f in findings if f.at_risk is not None), default=Decimal(0))
+
+
+def coverage(swept: list[str]) -> str:
+    """How much of each sweep was covered: points hit over points learned, and the trials.
+
+    Args:
+        swept: a JSON object for each part of a sweep (see `user_properties.py`).
+    """
+    totals: dict[tuple[str, str], Counter[str]] = {}
+    points: dict[tuple[str, str], int] = {}
+    for told in map(json.loads, swept):
+        key = (told["scenario"], told["store"])
+        totals.setdefault(key, Counter()).update(
+            {name: told[name] for name in ("hit", "trials", "passed")}
+        )
+        points[key] = told["points"]
+    return "\n".join(
+        f"{scenario}  {store}  {count['hit']} of {points[scenario, store]} points hit, "
+        f"{count['passed']} of {count['trials']} trials passed"
+        for (scenario, store), count in sorted(totals.items())
+    )
 
 
 def summary(rows: list[tuple[str, str, str, str]]) -> str:

@@ -27,7 +27,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A call that waits for its answer: the thread `pid` and the arguments as the kernel has them."""
+    """A call that waits for its answer: its thread and the arguments as the kernel has them."""
 
     id: int
     pid: int
@@ -99,7 +99,7 @@ def text_at(pid: int, address: int) -> str:
 def link_of(pid: int, descriptor: int) -> str:
     """What a descriptor of a process stands for; empty when it is closed."""
     try:
-        return os.readlink(f"/proc/{pid}/fd/{descriptor}")
+        return str(Path(f"/proc/{pid}/fd/{descriptor}").readlink())
     except OSError:
         return ""
 
@@ -110,9 +110,9 @@ def path_of(pid: int, folder: int, path: str) -> str:
         return os.path.normpath(path)
     try:
         start = (
-            os.readlink(f"/proc/{pid}/cwd")
+            Path(f"/proc/{pid}/cwd").readlink()
             if _signed(folder) < 0
-            else os.readlink(f"/proc/{pid}/fd/{folder}")
+            else Path(f"/proc/{pid}/fd/{folder}").readlink()
         )
     except OSError as error:
         raise HarnessError(f"cannot tell the folder of process {pid}: {error}") from error
@@ -171,7 +171,7 @@ def take_listener(pid: int) -> int:
         HarnessError: it has none.
     """
     try:
-        names = sorted(os.listdir(f"/proc/{pid}/fd"), key=int)
+        names = sorted((each.name for each in Path(f"/proc/{pid}/fd").iterdir()), key=int)
     except OSError as error:
         raise HarnessError(f"process {pid} is gone: {error}") from error
     for name in names:

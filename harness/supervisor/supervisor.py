@@ -18,10 +18,8 @@ from harness.errors import HarnessError
 from harness.faults.calls import CallFault
 from harness.points.syscall import Call, Side, SystemCall
 from harness.supervisor.calls import Reported, bytes_until_page_end, carry_out, read_call
-from harness.supervisor.kernel import duplicate, fail, let_go, receive, take_listener
+from harness.supervisor.kernel import duplicate, fail, let_go, receive
 from harness.supervisor.roles import role_of
-
-INSTALL_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +31,10 @@ class Passage:
     occurrence: int
     time: datetime
     can_be_short: bool
+
+    def line(self) -> list[str | int | bool]:
+        """The passage as it stands in a history."""
+        return [self.call, self.role, self.occurrence, self.time.isoformat(), self.can_be_short]
 
     def points(self) -> tuple[SystemCall, ...]:
         """The points of this call, in the order in which they lie."""
@@ -86,12 +88,18 @@ class Supervisor:
         """Every call that was counted, in the order in which they came."""
         self.failed: list[CallFault] = []
         """The faults that have happened."""
+        self.holds_next = False
+        """Whether the bot is to be held at whatever call comes next."""
         self.held = False
         """Whether the bot stands at its target; it is never let go from there."""
 
     def fileno(self) -> int:
         """The listener, to be waited on beside other descriptors."""
         return self._listener
+
+    def hold_next(self) -> None:
+        """Hold the bot at its next call, before its effect."""
+        self.holds_next = True
 
     def wait(self, seconds: float) -> bool:
         """Wait until a call waits for us, at most so long; whether one does."""
@@ -164,6 +172,8 @@ class Supervisor:
 
     def _hit(self, passage: Passage) -> Side | None:
         """The side on which the bot is to die at this call."""
+        if self.holds_next:
+            return Side.BEFORE
         target = self._target
         if target is None or (target.call, target.role, target.occurrence, target.time) != (
             passage.call,
@@ -185,26 +195,3 @@ class Supervisor:
                 fail(self._listener, reported.waiting, getattr(errno, fault.errno))
                 return
         let_go(self._listener, reported.waiting)
-
-
-def await_filter(pid: int, ready: int, go: int) -> int:
-    """Wait until a process has installed its filter, take the listener, and let it go on.
-
-    Args:
-        pid: the process.
-        ready: the reading end of the pipe that it closes; `install.py` has the other.
-        go: the writing end of the pipe that it waits on.
-
-    Raises:
-        HarnessError: it could not install the filter; the message has its words.
-    """
-    readable, _, _ = select.select([ready], [], [], INSTALL_SECONDS)
-    words = os.read(ready, 4096).decode(errors="replace") if readable else "it took too long"
-    if words:
-        raise HarnessError(
-            f"the bot's system calls cannot be watched here: {words}. Exact system calls need "
-            f"Linux 5.5 or later and a sandbox that allows seccomp; other points work without"
-        )
-    listener = take_listener(pid)
-    os.write(go, b"!")
-    return listener

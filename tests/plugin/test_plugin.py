@@ -18,7 +18,7 @@ CONFTEST = """
 import harness.gate
 from stories import Story
 
-def fake_run(case, bot, folder):
+def fake_run(case, bot, folder, *, launcher):
     story = Story().case(crashes=[c.describe() for c in case.crashes], scenario=case.scenario)
     story.lines[0]["store"] = case.store
     story.start().bracket().killed(case.crashes[0].describe()).start().bar()
@@ -33,7 +33,7 @@ harness.gate.run_case = fake_run
 """
 SCENARIOS = """
 import pytest
-from harness.pytest_plugin import Gate
+from harness.gate_fixture import Gate
 from scenarios_for_tests import STORY
 
 @pytest.mark.parametrize("store", ["json", "sqlite"])
@@ -149,7 +149,7 @@ def test_a_bots_options_stand_in_the_replay_line(gate: pytest.Pytester) -> None:
 
 
 CANARY = """
-from harness.pytest_plugin import Gate
+from harness.gate_fixture import Gate
 from scenarios_for_tests import STORY
 
 def test_canary(crashgate: Gate) -> None:

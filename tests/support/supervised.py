@@ -12,7 +12,8 @@ from pathlib import Path
 from harness.clock import Deadline
 from harness.faults.calls import CallFault
 from harness.points.syscall import SystemCall
-from harness.supervisor.supervisor import Supervisor, await_filter
+from harness.supervisor.launching import await_filter
+from harness.supervisor.supervisor import Supervisor
 
 INSTALL = Path(__file__).parents[2] / "harness" / "supervisor" / "install.py"
 NOON = datetime(2025, 10, 6, 16, tzinfo=UTC)

@@ -1,6 +1,5 @@
 """The supervisor on small programs: what it counts, where it holds them, what is then on disk."""
 
-import os
 import signal
 import socket
 from pathlib import Path
@@ -196,4 +195,4 @@ def test_what_happens_outside_the_state_folder_is_nobodys_point(tmp_path: Path) 
     run = supervise(f"open({str(outside / 'state.json')!r}, 'w').write('x')", inside)
     assert run.code == 0
     assert run.supervisor.passages == []
-    assert os.listdir(outside) == ["state.json"]
+    assert [path.name for path in outside.iterdir()] == ["state.json"]

@@ -1,0 +1,169 @@
+"""Which trials a sweep makes of what a clean run has taught; pure, so that a plan can be repeated.
+
+Depth one is exhaustive: every learned point, once, with nothing else. On top of it each word of the
+vocabulary is tried at points where it matters, spread over the day; a seed moves the choice.
+"""
+
+import random
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.explore.learned import (
+    CallSeen,
+    call_kills,
+    calls_of,
+    passage_kills,
+    quiet_kills,
+    wire_kills,
+)
+from harness.explore.standing import Standing, standings_of
+from harness.explore.trial import Kill, Trial
+from harness.faults.calls import CallFault, ErrorName
+from harness.history import History
+from harness.points import FailPoint, Quiet, SystemCall, WirePoint
+
+CAN_FAIL: Mapping[str, tuple[ErrorName, ...]] = {
+    "open": ("ENOSPC", "EIO"),
+    "write": ("ENOSPC", "EIO", "EINTR"),
+    "pwrite": ("ENOSPC", "EIO", "EINTR"),
+    "fsync": ("EIO", "EINTR"),
+    "fdatasync": ("EIO",),
+    "rename": ("ENOSPC", "EIO"),
+    "link": ("ENOSPC",),
+    "unlink": ("EIO",),
+    "truncate": ("EIO",),
+}
+TROUBLE_POINTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a clean run taught.
+
+    Attributes:
+        kills: every crash that it shows, in the order of their kinds.
+        standings: what the broker had at each of them, where the clean run tells.
+    """
+
+    kills: tuple[Kill, ...]
+    standings: Mapping[Kill, Standing]
+
+
+def learn(history: History, *, every_side: bool = False) -> Learned:
+    """Take every point out of a clean run.
+
+    Args:
+        history: a run that was made to learn.
+        every_side: also the points whose state is that of their neighbour.
+    """
+    calls = call_kills(calls_of(history), every_side=every_side)
+    wire = wire_kills(history, every_side=every_side)
+    bars = [event.time for event in history.of_kind("bar")]
+    kills = (*calls, *wire, *quiet_kills(bars), *passage_kills(history))
+    return Learned(kills=kills, standings=_standings(history, kills))
+
+
+def _standings(history: History, kills: Sequence[Kill]) -> dict[Kill, Standing]:
+    """What the broker had at each crash whose place in the clean run is known."""
+    moments = standings_of(history)
+    seqs = [moment.seq for moment in moments]
+    times = [moment.time for moment in moments]
+    places = {
+        (message.direction, message.message, message.occurrence): message.seq
+        for message in history.messages
+    }
+    found: dict[Kill, Standing] = {}
+    for kill in kills:
+        point, number = kill.point, 0
+        match point:
+            case WirePoint():
+                seq = places[point.direction.value, point.message, point.occurrence]
+                number = bisect_right(seqs, seq)
+            case SystemCall(time=time) | Quiet(after_bar=time):
+                number = bisect_right(times, time)
+            case FailPoint():
+                continue
+        if number:
+            found[kill] = moments[number - 1].standing
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Menu:
+    """A word with where it matters, and at how many of these points it is tried; None: all."""
+
+    word: str
+    matters: tuple[Kill, ...]
+    points: int | None
+
+
+def plain_trials(learned: Learned) -> tuple[Trial, ...]:
+    """Every learned point once, with nothing else."""
+    return tuple(Trial(kills=(kill,)) for kill in learned.kills)
+
+
+def word_trials(menu: Sequence[Menu], *, seed: int = 0) -> tuple[Trial, ...]:
+    """Each word at some of the points where it matters, spread evenly over them."""
+    trials: list[Trial] = []
+    for number, entry in enumerate(menu):
+        # Each word begins elsewhere, so that together they come by everywhere.
+        shift = random.Random(f"{seed}/{number}").randrange(max(1, len(entry.matters)))
+        turned = (*entry.matters[shift:], *entry.matters[:shift])
+        for kill in spread(turned, entry.points, seed=seed):
+            words = (*kill.words, entry.word)
+            trials.append(Trial(kills=(kill.model_copy(update={"words": words}),)))
+    return tuple(trials)
+
+
+def fail_trials(calls: Sequence[CallSeen], *, every_call: bool = False) -> tuple[Trial, ...]:
+    """Each kind of call on each role of file fails in each way, without any crash.
+
+    The first, the middle and the last call of a kind, or every one; what cannot fail so (a full
+    disk does not keep a socket from sending) is left out.
+    """
+    alike: dict[tuple[str, str], int] = {}
+    for call in calls:
+        alike[call.call, call.role] = alike.get((call.call, call.role), 0) + 1
+    trials: list[Trial] = []
+    for (name, role), count in alike.items():
+        for error in CAN_FAIL.get(name, ()):
+            numbers = range(1, count + 1) if every_call else sorted({1, (count + 1) // 2, count})
+            for occurrence in numbers:
+                fault = CallFault.model_validate(
+                    {"call": name, "role": role, "occurrence": occurrence, "errno": error}
+                )
+                trials.append(Trial(fails=(fault,)))
+    return tuple(trials)
+
+
+def trouble_trials(troubles: Sequence[str], kills: Sequence[Kill]) -> tuple[Trial, ...]:
+    """Each fault that the broker has all day, with crashes between bars spread over the day."""
+    quiet = [kill for kill in kills if isinstance(kill.point, Quiet)]
+    return tuple(
+        Trial(troubles=(trouble,), kills=(kill,))
+        for trouble in troubles
+        for kill in spread(quiet, TROUBLE_POINTS)
+    )
+
+
+def deep_trials(first: Kill, second: Sequence[Kill]) -> tuple[Trial, ...]:
+    """One crash, and at each point of its recovery another one."""
+    return tuple(Trial(kills=(first, kill)) for kill in second)
+
+
+def spread(kills: Sequence[Kill], count: int | None, *, seed: int = 0) -> tuple[Kill, ...]:
+    """So many of some crashes, evenly spread; another seed moves all of them a little."""
+    if count is None or count >= len(kills):
+        return tuple(kills)
+    step = len(kills) / count
+    shift = random.Random(seed).random() if seed else 0.5
+    return tuple(kills[int((number + shift) * step)] for number in range(count))
+
+
+def sample(trials: Sequence[Trial], budget: int | None, *, seed: int) -> tuple[Trial, ...]:
+    """At most `budget` of some trials, drawn by a seed, in their order."""
+    if budget is None or budget >= len(trials):
+        return tuple(trials)
+    chosen = sorted(random.Random(seed).sample(range(len(trials)), budget))
+    return tuple(trials[number] for number in chosen)

@@ -1,0 +1,64 @@
+"""Runs a swarm: flocks of random trials, each flock on a day that it has learned."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from harness.explore.learned import calls_of
+from harness.explore.swarm import (
+    Flock,
+    depth_of,
+    draw_trial,
+    flocks,
+    second_kill,
+    words_of_flock,
+)
+from harness.explore.trial import Trial
+from harness.result import Result
+from harness.scenario import STORES, Scenario
+from harness.sweep import Depth, Sweep
+
+SweepMaker = Callable[[Scenario, str, Depth], Sweep]
+
+
+def run_swarm(
+    scenarios: Sequence[Scenario],
+    make: SweepMaker,
+    *,
+    seed: int,
+    budget: int,
+    deepest: int,
+) -> Iterator[Result]:
+    """Run random trials; the same seed and budget run the same ones.
+
+    Args:
+        scenarios: what is drawn from.
+        make: makes the sweep of a scenario, a store and a depth.
+        seed: draws scenario, store, market, crash, downtime and faults.
+        budget: how many trials.
+        deepest: crashes in a row at most.
+
+    Raises:
+        HarnessError: a run could not be made at all.
+    """
+    for flock in flocks(seed, budget, scenarios=len(scenarios), stores=len(STORES)):
+        scenario, store = scenarios[flock.scenario], STORES[flock.store]
+        sweep = make(scenario, store, Depth(seed=flock.market))
+        try:
+            for trial in trials_of(flock, sweep, deepest=deepest):
+                yield sweep.run(trial)
+        finally:
+            sweep.forget()
+
+
+def trials_of(flock: Flock, sweep: Sweep, *, deepest: int) -> Iterator[Trial]:
+    """The trials of one flock, in their order."""
+    learned = sweep.learned()
+    calls = calls_of(sweep.clean)
+    words = words_of_flock(flock, [menu.word for menu in sweep.menu(learned)])
+    for number in range(flock.size):
+        trial = draw_trial(flock, number, kills=learned.kills, words=words, calls=calls)
+        for depth in range(2, depth_of(flock, number, deepest) + 1):
+            kill = second_kill(flock, number, depth, sweep.recovery_of(trial))
+            if kill is None:
+                break
+            trial = trial.model_copy(update={"kills": (*trial.kills, kill)})
+        yield trial

@@ -1,0 +1,266 @@
+"""A sweep: a clean run learns every point of a day, then each is taken in turn until none is left.
+
+A trial that passes leaves nothing behind; the files of one that does not are kept. What a sweep
+shows is its coverage: points hit over points learned.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.bot_life import PLAIN_LIMITS, Limits
+from harness.case import Case
+from harness.clock import Stopwatch
+from harness.dart import Dart
+from harness.downtime.broker_faults import FAULTS
+from harness.errors import UserError
+from harness.explore.learned import call_kills, calls_of, passage_kills
+from harness.explore.plan import (
+    Learned,
+    Menu,
+    deep_trials,
+    fail_trials,
+    learn,
+    plain_trials,
+    sample,
+    spread,
+    trouble_trials,
+    word_trials,
+)
+from harness.explore.shrink import shrink
+from harness.explore.trial import Kill, Trial
+from harness.history import History
+from harness.judge import judge
+from harness.result import Result, Verdict
+from harness.runner import run_case
+from harness.scenario import Scenario
+from harness.targets import BotSpec
+from harness.targets.process import EXEC, Launcher
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How far a sweep goes.
+
+    Attributes:
+        seed: draws the market's choices and moves samples.
+        budget: trials at most; None: no limit.
+        depth: crashes in a row; the second one lies inside the recovery from the first.
+        exhaustive: every side of every point, and every word wherever it matters.
+    """
+
+    seed: int = 0
+    budget: int | None = None
+    depth: int = 1
+    exhaustive: bool = False
+
+
+class Sweep:
+    """One scenario with one store.
+
+    Args:
+        scenario: what is swept.
+        store: what the bot keeps its state in.
+        bot: the bot.
+        folder: where the runs are; made if it is missing.
+        depth: how far it goes.
+        launcher: how programs are started.
+        limits: how long to wait before giving up on a run.
+        watch: is told how long each part of the runs took.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        store: str,
+        *,
+        bot: BotSpec,
+        folder: Path,
+        depth: Depth,
+        launcher: Launcher = EXEC,
+        limits: Limits = PLAIN_LIMITS,
+        watch: Stopwatch | None = None,
+    ) -> None:
+        self.scenario = scenario
+        self.store = store
+        self.depth = depth
+        self._bot = bot
+        self._folder = folder
+        self._launcher = launcher
+        self._limits = limits
+        self._watch = watch or Stopwatch()
+        self._runs = 0
+        self.forgotten = False
+        self._clean: History | None = None
+        self._clean_path = folder
+
+    @property
+    def clean(self) -> History:
+        """The run without crashes; made on first use."""
+        if self._clean is None:
+            self._clean_path = self._play(self._case(None).clean(), learns=True)
+            self._clean = History.read(self._clean_path)
+        return self._clean
+
+    def judge_clean(self) -> Result:
+        """Judge the run without crashes: a bot that fails it has other troubles than crashes."""
+        result = judge(self.scenario, self.clean, clean=self.clean)
+        return result.model_copy(update={"history": str(self._clean_path)})
+
+    def forget(self) -> None:
+        """Remove what is left of the runs, those that did not pass included."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self.forgotten = True
+
+    def shrunk(self, trial: Trial) -> Result:
+        """Find the least trial that fails for the same reason, and its result.
+
+        Raises:
+            UserError: the trial does not fail.
+        """
+        first = self.run(trial)
+        if first.verdict is not Verdict.FAIL:
+            raise UserError(f"{first.token} does not fail, its verdict is {first.verdict}")
+        wanted = first.findings[0].invariant
+
+        def fails(smaller: Trial) -> bool:
+            found = self.run(smaller)
+            return any(finding.invariant == wanted for finding in found.findings)
+
+        bars = [event.time for event in self.clean.of_kind("bar")]
+        least = shrink(trial, fails, points=self.learned().kills, bars=bars)
+        return self.run(least)
+
+    def learned(self) -> Learned:
+        """Every point of the clean run."""
+        return learn(self.clean, every_side=self.depth.exhaustive)
+
+    def plan(self) -> tuple[Trial, ...]:
+        """The trials of this sweep, in their order; depth one comes first.
+
+        Raises:
+            HarnessError: a run to learn from was cut short.
+        """
+        learned = self.learned()
+        trials = [
+            *plain_trials(learned),
+            *word_trials(self.menu(learned), seed=self.depth.seed),
+            *fail_trials(calls_of(self.clean), every_call=self.depth.exhaustive),
+            *trouble_trials(self.troubles(), learned.kills),
+        ]
+        if self.depth.depth > 1:
+            trials += self.deeper(learned)
+        return sample(trials, self.depth.budget, seed=self.depth.seed)
+
+    def menu(self, learned: Learned) -> list[Menu]:
+        """The words that can happen with this store, each with the points where it matters."""
+        return [
+            Menu(
+                word=name,
+                matters=tuple(
+                    kill for kill, standing in learned.standings.items() if word.matters(standing)
+                ),
+                points=None if self.depth.exhaustive else word.points,
+            )
+            for name, word in self.scenario.vocabulary.items()
+            if not word.stores or self.store in word.stores
+        ]
+
+    def troubles(self) -> tuple[str, ...]:
+        """The faults that the broker may have all day, where the scenario knows any words."""
+        if not self.scenario.vocabulary:
+            return ()
+        return tuple(slug for slug, trouble in FAULTS.items() if trouble.phase == "before")
+
+    def deeper(self, learned: Learned) -> list[Trial]:
+        """Second crashes: at every point of the recovery from one crash of each standing."""
+        firsts: dict[object, Kill] = {}
+        for kill, standing in learned.standings.items():
+            firsts.setdefault(standing, kill)
+        trials: list[Trial] = []
+        for first in spread([*firsts.values()], None if self.depth.exhaustive else 4):
+            trials += deep_trials(first, self.recovery_of(Trial(kills=(first,))))
+        return trials
+
+    def recovery_of(self, trial: Trial) -> tuple[Kill, ...]:
+        """The points of the life after a trial's last crash, at the instant of its restart."""
+        life = len(trial.kills) + 1
+        history = History.read(self._play(self._case(trial), learns=True))
+        calls = calls_of(history, life)
+        restart = calls[0].time if calls else None
+        inside = [call for call in calls if call.time == restart]
+        return (*call_kills(inside), *passage_kills(history, life))
+
+    def run(self, trial: Trial) -> Result:
+        """Run one trial and judge it; the files of a PASS are removed.
+
+        Raises:
+            HarnessError: the run could not be made at all.
+        """
+        path = self._play(self._case(trial))
+        with self._watch.part("judge"):
+            result = judge(self.scenario, History.read(path), clean=self.clean)
+        if result.verdict is Verdict.PASS:
+            shutil.rmtree(path.parent)
+        return result.model_copy(update={"history": str(path)})
+
+    def throw(self, dart: Dart) -> tuple[Trial | None, Path]:
+        """Kill the bot at a random moment, and say at which point it was.
+
+        Returns:
+            the trial that hits this point again, None when the bot did not die of the dart; and
+            the history of this run.
+        """
+        path = self._play(self._case(None).clean(), dart=dart)
+        landed = [event.data["slug"] for event in History.read(path).of_kind("landed")]
+        return (Trial.parse(f"kill={landed[0]}") if landed else None), path
+
+    def play(self, trial: Trial) -> Path:
+        """Run one trial without judging it; the path of its history."""
+        return self._play(self._case(trial))
+
+    def run_twice(self, trial: Trial) -> Result:
+        """Run one trial twice; histories that differ are INCONCLUSIVE, whatever they show."""
+        first = self._play(self._case(trial))
+        second = self._play(self._case(trial))
+        result = judge(self.scenario, History.read(first), clean=self.clean)
+        difference = first_difference(first, second)
+        if difference is not None:
+            reasons = (*result.reasons, f"two runs of the case differ: {difference}")
+            verdict = Verdict.INCONCLUSIVE if not result.findings else result.verdict
+            result = result.model_copy(update={"reasons": reasons, "verdict": verdict})
+        shutil.rmtree(second.parent)
+        if result.verdict is Verdict.PASS:
+            shutil.rmtree(first.parent)
+        return result.model_copy(update={"history": str(first)})
+
+    def _case(self, trial: Trial | None) -> Case:
+        words = "" if trial is None else str(trial)
+        return self.scenario.case(self.store, seed=self.depth.seed, trial=words)
+
+    def _play(self, case: Case, *, learns: bool = False, dart: Dart | None = None) -> Path:
+        self._runs += 1
+        return run_case(
+            case,
+            self._bot,
+            self._folder / f"{self.store}-{self._runs}",
+            limits=self._limits,
+            launcher=self._launcher,
+            learns=learns,
+            dart=dart,
+            watch=self._watch,
+        )
+
+
+def first_difference(first: Path, second: Path) -> str | None:
+    """The first event in which two histories differ, in words; None when they are the same."""
+    one = first.read_text(encoding="utf-8").splitlines()
+    two = second.read_text(encoding="utf-8").splitlines()
+    for number, (here, there) in enumerate(zip(one, two, strict=False), start=1):
+        if here != there:
+            return f"line {number} is {here[:200]} in one run and {there[:200]} in the other"
+    if len(one) != len(two):
+        longer = one if len(one) > len(two) else two
+        shorter = min(len(one), len(two))
+        return f"one run ends after {shorter} lines, the other goes on: {longer[shorter][:200]}"
+    return None

@@ -1,0 +1,10 @@
+"""The names under which a test report carries what its runs have shown.
+
+User properties travel with pytest's reports, through pytest-xdist and into JUnit files.
+"""
+
+PREFIX = "crashgate_"
+COLUMNS = ("scenario", "store", "killed", "verdict")
+"""One property of each, with the prefix, for every run."""
+SWEPT = "crashgate_swept"
+"""A JSON object for every part of a sweep: points, hit, trials, passed."""

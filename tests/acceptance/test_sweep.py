@@ -1,0 +1,114 @@
+"""Sweeps with real processes: they repeat, forked or executed, and they find what is wrong."""
+
+import json
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.dart import Dart
+from harness.explore.plan import spread
+from harness.explore.trial import Trial
+from harness.result import Verdict
+from harness.scenario import STORES
+from harness.sweep import Depth, Sweep, first_difference
+from harness.targets import BotSpec
+from harness.token import Token
+from harness.workshop import Workshop, workshop
+from scenarios.test_every_point import SCENARIO
+from tests.support.commands import Run
+
+BROKEN = Path("scenarios/gallery/intent_after_send.py")
+SPREAD = 6
+DARTS = 4
+OURS = frozenset({"landed", "case"})
+"""What a dart's run and its replay tell differently: where it landed, and which case it was."""
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Workshop]:
+    with workshop() as tools:
+        yield tools
+
+
+def sweep_of(shop: Workshop, store: str) -> Sweep:
+    return shop.sweep(SCENARIO, store, bot=BotSpec.reference(), depth=Depth())
+
+
+def events(path: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    kept = [line for line in lines if line["kind"] not in OURS]
+    return [{name: value for name, value in line.items() if name != "seq"} for line in kept]
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_cases_repeat_byte_for_byte(shop: Workshop, store: str) -> None:
+    sweep = sweep_of(shop, store)
+    for kill in spread(sweep.learned().kills, SPREAD):
+        result = sweep.run_twice(Trial(kills=(kill,)))
+        assert (result.verdict, result.reasons) == (Verdict.PASS, ()), str(kill)
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_forked_bot_has_the_history_of_an_executed_one(
+    shop: Workshop, store: str, tmp_path: Path
+) -> None:
+    forked = sweep_of(shop, store)
+    kill = spread(forked.learned().kills, 3)[1]
+    with workshop(tmp_path / "executed", executes=True) as other:
+        executed = sweep_of(other, store)
+        assert executed.learned().kills == forked.learned().kills
+        trial = Trial(kills=(kill,))
+        here, there = forked.play(trial), executed.play(trial)
+        assert first_difference(here, there) is None
+
+
+def test_a_random_kill_becomes_a_point_that_repeats_it(shop: Workshop) -> None:
+    sweep = sweep_of(shop, "json")
+    draw = random.Random(20251006)
+    for _ in range(DARTS):
+        dart = Dart(step=draw.randrange(1, 40), seconds=draw.random() / 200)
+        trial, thrown = sweep.throw(dart)
+        assert trial is not None, dart
+        assert events(sweep.play(trial)) == events(thrown), f"{dart}: {trial}"
+
+
+def test_a_crash_inside_the_recovery_is_survived(shop: Workshop) -> None:
+    sweep = sweep_of(shop, "json")
+    trial = Trial.parse("kill=processed.placeOrder.1")
+    second = sweep.recovery_of(trial)
+    assert len(second) > SPREAD
+    for kill in spread(second, SPREAD):
+        result = sweep.run(trial.model_copy(update={"kills": (*trial.kills, kill)}))
+        assert result.verdict is Verdict.PASS, (str(kill), result.findings, result.reasons)
+        assert len(result.kill_points) == 2
+
+
+def test_a_broken_trader_is_found_and_its_failure_made_small(run: Run, tmp_path: Path) -> None:
+    with workshop(tmp_path / "broken") as shop:
+        sweep = shop.sweep(SCENARIO, "json", bot=BotSpec.choose(str(BROKEN)), depth=Depth())
+        trial = Trial.parse("with=statuses-twice/kill=passage.order.sent.partial.1")
+        found = sweep.run(trial)
+        assert found.verdict is Verdict.FAIL
+        shutil.rmtree(tmp_path / "broken")
+    result = run("crashgate", "shrink", found.token, "--bot", str(BROKEN))
+    assert result.returncode == 1, result.stderr
+    assert "statuses-twice" not in result.stdout
+    [replay] = [line for line in result.stdout.splitlines() if "replay: " in line]
+    token = Token.parse(replay.split()[3])
+    assert len(Trial.parse(token.trial).kills) == 1
+    assert Trial.parse(token.trial).ends is not None
+    again = run("crashgate", *replay.split()[2:])
+    assert again.returncode == 1
+    assert replay in again.stdout
+
+
+def test_a_trial_that_passes_cannot_be_shrunk(run: Run) -> None:
+    case = SCENARIO.case("json", trial="kill=processed.placeOrder.1")
+    result = run("crashgate", "shrink", str(Token.of(case)))
+    assert result.returncode == 2
+    assert "does not fail" in result.stderr
+    assert "Traceback" not in result.stderr
