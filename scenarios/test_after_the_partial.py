@@ -18,8 +18,8 @@ from harness.expectations import (
     same_end_as_clean,
 )
 from harness.explore.draw import Choices
+from harness.gate_fixture import Gate
 from harness.points import Quiet
-from harness.pytest_plugin import Gate
 from harness.scenario import STORES, CaseParts, Scenario
 from scenarios.day import BREAKOUT, WARM_UP, WATCHLIST, at, broker, walk
 

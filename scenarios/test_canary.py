@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.pytest_plugin import Gate
+from harness.gate_fixture import Gate
 from harness.scenario import STORES
 from scenarios import test_sent_and_dead as sent_and_dead
 

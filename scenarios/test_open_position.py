@@ -19,8 +19,8 @@ from harness.expectations import (
     working_stop,
 )
 from harness.explore.draw import Choices
+from harness.gate_fixture import Gate
 from harness.points import Quiet
-from harness.pytest_plugin import Gate
 from harness.scenario import STORES, CaseParts, Scenario
 from scenarios.day import BREAKOUT, ENTRY, WARM_UP, WATCHLIST, at, broker, walk
 

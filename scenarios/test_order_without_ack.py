@@ -20,8 +20,8 @@ from harness.expectations import (
     working_stop,
 )
 from harness.explore.draw import Choices
+from harness.gate_fixture import Gate
 from harness.points import processed
-from harness.pytest_plugin import Gate
 from harness.scenario import STORES, CaseParts, Scenario
 from scenarios.day import BREAKOUT, ENTRY, WARM_UP, WATCHLIST, broker, walk
 

@@ -21,13 +21,17 @@ MAKE_COMMANDS = sorted(set(re.findall(r"`(make [^`]+)`", README + CONTRIBUTING))
 
 
 def test_the_readme_is_short_and_has_commands() -> None:
-    assert len(README.splitlines()) < 120
-    assert [command.split()[0] for command in COMMANDS] == [
-        "make",
-        "make",
-        "crashgate",
-        "pytest",
-        "python",
+    assert len(README.splitlines()) < 150
+    assert [" ".join(command.split()[:2]) for command in COMMANDS] == [
+        "make gate",
+        "make test",
+        "crashgate run",
+        "crashgate sweep",
+        "crashgate random",
+        "crashgate shrink",
+        "pytest -n",
+        "pytest -n",
+        "python -m",
     ]
 
 
@@ -54,8 +58,15 @@ def test_the_broken_trader_fails_with_the_words_of_the_readme(run: Run) -> None:
     assert [f"FAILED  {shown[0]}", *shown[1:]] == told[: len(shown)]
 
 
+@pytest.mark.parametrize("number", [3, 4])
+def test_a_sweep_and_random_trials_pass_on_the_reference_bot(run: Run, number: int) -> None:
+    result = run(*shlex.split(COMMANDS[number]))
+    assert (result.returncode, result.stderr) == (0, ""), result.stdout
+    assert result.stdout.endswith("20 trials: 20 PASS\n")
+
+
 def test_the_options_for_another_bot_are_those_of_the_readme(run: Run) -> None:
-    result = run(*shlex.split(COMMANDS[3]), "--collect-only", "-q")
+    result = run(*shlex.split(COMMANDS[7]), "--collect-only", "-q")
     assert result.returncode == 4
     assert "my_bot" in result.stderr
 
