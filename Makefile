@@ -9,7 +9,7 @@ BOT_TESTS := tests/unit/target_trader $(sort $(wildcard tests/property/test_trad
 # DAYS=... picks some of the bot's days for test-ib-async.
 DAYS ?= tests/unit/target_trader/test_trading_day*.py
 
-.PHONY: help gate test coverage test-others test-ib-async whole-day bench-broker bench-recovery coverage-page lint types imports lock clean
+.PHONY: help gate test coverage test-others test-ib-async whole-day bench bench-broker bench-recovery coverage-page lint types imports lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -34,6 +34,9 @@ test-ib-async: $(READY) ## the reference bot's trading days once more, under ib_
 
 whole-day: $(READY) ## a whole day of five stocks with both libraries and all three stores
 	WHOLE_DAY=all $(BIN)/pytest -n auto tests/acceptance/test_whole_day.py
+
+bench: $(READY) ## cases a second and core, forked and executed, and what one costs
+	$(BIN)/python -m benchmarks.cases
 
 bench-broker: $(READY) ## what the broker costs, next to a bare echo server
 	$(BIN)/python -m benchmarks.broker

@@ -495,9 +495,10 @@ def test_what_a_bar_before_the_open_has_armed_ends_with_the_first_bar_after_it()
     before = datetime(2025, 10, 6, 9, 29, 50, tzinfo=NEW_YORK)
     for start, armed in ((before, False), (before + BAR, True)):
         life = Life(PS60_RULES)
+        signals = []
         for number, close in enumerate(("444.50", "445.25")):
             one = bar(0, close).model_copy(update={"time": start + BAR * number})
-            signals = list(life.desk.take("TSLA", one))
+            signals += life.desk.take("TSLA", one)
         assert life.day.breakouts["TSLA"].bars_seen == 2
         # Armed by the bar that ends at the open, broken by the next one.
         assert len(signals) == int(armed)
