@@ -163,7 +163,8 @@ def settle(sides: Comparison, finding: SymbolFinding) -> bool:
         if finding.state_quantity != held or finding.fills or finding.actions:
             finding.verdict = Verdict.CAUGHT_UP
         return has_young_stranger(sides, symbol)
-    if position_lags(sides, symbol):
+    # Shares that fills have closed beyond what was held are there; no lag explains them away.
+    if not finding.actions and position_lags(sides, symbol):
         finding.verdict = Verdict.LAGGING
         sides.report.warn("       → The position lags a fresh fill: the fill counts, asking again")
         return True

@@ -358,3 +358,17 @@ def test_what_a_connection_has_told_is_forgotten_with_it(floor: Floor) -> None:
     assert not floor.asks_later()
     floor.events.on_error(STOP, 10147, "not found", None)
     assert floor.asked()
+
+
+def test_an_exit_that_comes_to_work_after_its_trade_is_over_is_taken_back(floor: Floor) -> None:
+    floor.events.on_execution(*told(fill("stop", 100, "443.37")))
+    floor.managed.clear()
+    late = floor.intent(Leg.PARTIAL)
+    floor.events.on_status(an_order(late.order_id, "Submitted", name=late.order_ref))
+    assert floor.managed == ["TSLA"]
+
+
+def test_an_exit_that_works_for_what_is_held_is_left_alone(floor: Floor) -> None:
+    working = floor.intent(Leg.PARTIAL)
+    floor.events.on_status(an_order(working.order_id, "Submitted", name=working.order_ref))
+    assert floor.managed == []

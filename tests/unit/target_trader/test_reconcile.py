@@ -246,6 +246,25 @@ def test_a_position_that_was_sold_by_hand_is_closed_with_that_fill() -> None:
     assert "traded by hand" in outcome.report.text()
 
 
+def test_a_position_that_was_turned_over_by_hand_is_no_lag_however_young_the_fills() -> None:
+    young = NOW - timedelta(seconds=1)
+    entered = replace(ENTRY_FILL, time=young)
+    by_hand = replace(
+        fill("stop", 200, "446.00", at=young), order_id=0, client_id=0, perm_id=99, order_ref=""
+    )
+    picture = Picture((held(-100),), (STOP, PARTIAL), (), (entered, by_hand))
+    outcome = reconcile(state(), picture, context=CONTEXT)
+    assert quantity(outcome) == -100
+    assert outcome.ask_again
+
+
+def test_a_difference_that_young_fills_do_not_come_to_is_no_lag() -> None:
+    young = replace(ENTRY_FILL, time=NOW - timedelta(seconds=1))
+    outcome = reconcile(state(), Picture((held(70),), (STOP,), (), (young,)), context=CONTEXT)
+    assert quantity(outcome) == 70
+    assert outcome.ask_again
+
+
 def test_a_fresh_fill_outweighs_a_position_that_lags_and_is_asked_about_again() -> None:
     fresh = fill("entry", 100, "445.25", at=NOW - timedelta(seconds=1))
     outcome = reconcile(

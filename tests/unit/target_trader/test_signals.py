@@ -21,6 +21,7 @@ from target_trader.state.checkpoint import (
     new_checkpoint,
 )
 from target_trader.state.store import Loaded, Source
+from target_trader.strategy.signal import Signal
 
 TEN = datetime(2025, 10, 6, 10, 0, tzinfo=NEW_YORK)
 BAR = timedelta(seconds=5)
@@ -495,7 +496,7 @@ def test_what_a_bar_before_the_open_has_armed_ends_with_the_first_bar_after_it()
     before = datetime(2025, 10, 6, 9, 29, 50, tzinfo=NEW_YORK)
     for start, armed in ((before, False), (before + BAR, True)):
         life = Life(PS60_RULES)
-        signals = []
+        signals: list[Signal] = []
         for number, close in enumerate(("444.50", "445.25")):
             one = bar(0, close).model_copy(update={"time": start + BAR * number})
             signals += life.desk.take("TSLA", one)
