@@ -34,7 +34,7 @@ from fakebroker.protocol.connection import UnknownRequest
 from fakebroker.protocol.errors import ErrorCode, text
 from fakebroker.protocol.replies import ErrorMessage, Reply
 from fakebroker.protocol.requests import Request
-from fakebroker.session import TWS_CLIENT_ID, Session
+from fakebroker.session import ACCOUNT_UPDATES, TWS_CLIENT_ID, Session
 from fakebroker.settings import BrokerSettings
 
 SYSTEM_REQ_ID = -1
@@ -144,9 +144,8 @@ class Answers:
                 return Answer(tuple(self._account_updates(request, session, now)))
             case requests.ReqAccountUpdatesMulti(req_id=req_id):
                 session.accounts_multi[req_id] = request
-                return Answer(
-                    (*self._account_values(request), replies.AccountUpdateMultiEnd(req_id))
-                )
+                values = self._account_values(request, session)
+                return Answer((*values, replies.AccountUpdateMultiEnd(req_id)))
             case requests.CancelAccountUpdatesMulti(req_id=req_id):
                 session.accounts_multi.pop(req_id, None)
                 return Answer()
@@ -251,11 +250,13 @@ class Answers:
         if request.subscribe:
             if before not in (None, account):
                 yield error(SYSTEM_REQ_ID, ErrorCode.ACCOUNT_SUBSCRIPTION_TAKEN)
-            yield from self._account_page(account, now)
+            session.forget_values(ACCOUNT_UPDATES)
+            yield from self._account_page(account, session, now)
 
-    def _account_page(self, account: str, now: datetime) -> Iterator[Reply]:
+    def _account_page(self, account: str, session: Session, now: datetime) -> Iterator[Reply]:
         """TWS's account window: values, portfolio, time, end."""
-        for value in self._exchange.account_values(account):
+        values = self._exchange.account_values(account)
+        for value in session.news(ACCOUNT_UPDATES, account, values):
             yield replies.AccountValue(value.key, value.value, value.currency, account)
         for record in self._exchange.positions():
             if record.account == account:
@@ -263,9 +264,13 @@ class Answers:
         yield replies.AccountUpdateTime(now)
         yield replies.AccountDownloadEnd(account)
 
-    def _account_values(self, request: requests.ReqAccountUpdatesMulti) -> Iterator[Reply]:
+    def _account_values(
+        self, request: requests.ReqAccountUpdatesMulti, session: Session
+    ) -> Iterator[Reply]:
         account = request.account or self._settings.account
-        for value in self._exchange.account_values(account):
+        session.forget_values(request.req_id)
+        values = self._exchange.account_values(account)
+        for value in session.news(request.req_id, account, values):
             yield replies.AccountUpdateMulti(
                 request.req_id, account, "", value.key, value.value, value.currency
             )

@@ -45,7 +45,7 @@ from fakebroker.protocol.replies import (
     OrderBound,
     Reply,
 )
-from fakebroker.session import Session
+from fakebroker.session import ACCOUNT_UPDATES, Session
 from fakebroker.settings import BrokerSettings
 
 News = Iterator[tuple[Session, Reply]]
@@ -139,12 +139,13 @@ class Routing:
     def _account_values(self, session: Session, now: datetime) -> Iterator[Reply]:
         account = session.account_updates
         if account is not None:
-            for value in self._exchange.account_values(account):
+            values = self._exchange.account_values(account)
+            for value in session.news(ACCOUNT_UPDATES, account, values):
                 yield AccountValue(value.key, value.value, value.currency, account)
             yield AccountUpdateTime(now)
         for req_id, request in session.accounts_multi.items():
             account = request.account or self._settings.account
-            for value in self._exchange.account_values(account):
+            for value in session.news(req_id, account, self._exchange.account_values(account)):
                 yield AccountUpdateMulti(
                     req_id, account, "", value.key, value.value, value.currency
                 )

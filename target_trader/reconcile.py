@@ -13,7 +13,7 @@ Who wins, field by field. "position." and "intent." are the fields of the record
 | `halts`, `circuit_breaker` | state | the broker knows nothing of them; only a person ends them |
 | `frozen` | both | set by the policy WARN_ONLY where the quantities differ, taken away when they agree |
 | `cash`, `equity_curve` | broker | the account's own figures; past points stay |
-| `bars`, `breakouts`, `sma` | state | the broker never knew them |
+| `bars`, `breakouts`, `sma` | state, carried on by the broker's bars | what a bar was remembered by is the state's; the bars since then are asked for and taken in the order of time |
 | `last_signals` | state, raised to what the broker shows | a crossover's trade that only the broker knows was its last signal |
 | `order_audit` | state | appended to, never rewritten |
 | `position.trade_id`, `position.symbol`, `position.side`, `position.contract`, `position.strategy` | state | rebuilt from the orderRef when the state is lost |

@@ -58,15 +58,13 @@ def check(history: History) -> list[Finding]:
 
 def book(fill: Fill, trades: dict[str, Trade]) -> None:
     """Count a fill to its trade."""
-    name, bar, leg = fill.order_ref.rpartition("|")[0], "|", leg_of(fill.order_ref)
-    if bar not in fill.order_ref or leg not in {ENTRY_LEG, PARTIAL_LEG}:
-        return
+    name, leg = fill.order_ref.rpartition("|")[0], leg_of(fill.order_ref)
     if leg == ENTRY_LEG:
         trade = trades.setdefault(name, Trade(fill.symbol, long=fill.side == "BOT"))
         trade.entered += fill.shares
         trade.paid += fill.shares * fill.price
         trade.fills.append(fill)
-    elif name in trades:
+    elif leg == PARTIAL_LEG and name in trades:
         trades[name].partial += fill.shares
         trades[name].fills.append(fill)
 

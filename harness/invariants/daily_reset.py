@@ -70,7 +70,6 @@ def orders_sent(history: History, state: StateRead, day: date, *, symbol: str, s
             (order.client_id, order.order_id)
             for order in history.messages
             if order.message == "placeOrder"
-            and order.direction == "in"
             and order.seq < state.seq
             and day_of(order.time) == day
             and order.text("symbol") in {symbol, ""}

@@ -54,7 +54,6 @@ def twins(one: WireMessage, other: WireMessage) -> bool:
     names = ("symbol", "action", "quantity", "order_type")
     return (
         other.message == "placeOrder"
-        and one.session != other.session
         and one.client_id != other.client_id
         and all(one.text(name) == other.text(name) for name in names)
     )

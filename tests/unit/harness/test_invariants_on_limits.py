@@ -1,4 +1,6 @@
-"""Laws on limits, counters and statuses: a history that breaks each, and those that do not."""
+"""Laws on limits and counters: a history that breaks each, and those that do not."""
+
+from typing import Any
 
 import pytest
 
@@ -11,64 +13,14 @@ from harness.invariants import (
     limits_held,
     trade_status,
 )
-from tests.unit.harness.stories import ENTRY, EXIT, PARTIAL, STOP, Story
+from tests.unit.harness.days_for_tests import RULES, held, in_and_out, told
+from tests.unit.harness.stories import ENTRY, STOP, Story
 
-DAY = "2025-10-06"
-TRADE = "PS60|TSLA|L|20251006|1"
 ON_LIMITS = [
     module.INVARIANT
     for module in (breakeven, daily_reset, limits_count_everything, limits_held, trade_status)
 ]
 THREE = {"TSLA|LONG|444.77": 3}
-RULES = {
-    "max_attempts": 2,
-    "max_daily_loss": "1000",
-    "max_daily_trades": 2,
-    "breaker_failures": 5,
-    "partial_share": "0.5",
-    "breakeven_after_partial": True,
-}
-
-
-def trade(status: str = "OPEN", quantity: int = 100, closed: int = 0) -> dict[str, object]:
-    return {
-        "symbol": "TSLA",
-        "status": status,
-        "quantity": str(quantity),
-        "qty_closed": str(closed),
-    }
-
-
-def told(**changes: object) -> dict[str, object]:
-    belief: dict[str, object] = {
-        "day": DAY,
-        "attempts": {"TSLA|LONG|444.77": 1},
-        "trades_today": 1,
-        "halted": None,
-        "circuit_breaker": {"failures": 0, "tripped_at": None},
-        "trades": {TRADE: trade()},
-        "rules": RULES,
-    }
-    return {**belief, **changes}
-
-
-def held() -> Story:
-    """A life with one entry, on the wire and in the books."""
-    story = Story().case().start().bar().received(order_id=1, symbol="TSLA", order_ref=ENTRY)
-    return story.bracket().bar()
-
-
-def nth(number: int) -> str:
-    return f"PS60|TSLA|L|20251006|{number}|entry"
-
-
-def in_and_out(story: Story, number: int, profit: str) -> Story:
-    """The n-th trade of the day, from flat to flat."""
-    entry, out = 10 * number, 10 * number + 1
-    story.order(entry, "BUY", 100, ref=nth(number)).fill(entry, "BOT", 100, ref=nth(number))
-    story.done(entry, "BUY", 100, ref=nth(number)).commission(None)
-    story.order(out, "SELL", 100, ref=EXIT).fill(out, "SLD", 100, ref=EXIT)
-    return story.done(out, "SELL", 100, ref=EXIT).commission(profit)
 
 
 @pytest.mark.parametrize("invariant", ON_LIMITS, ids=lambda law: law.name)
@@ -153,7 +105,7 @@ def test_the_budget_of_attempts_is_the_one_that_is_told() -> None:
         ({"attempts": {"TSLA|SHORT|432.50": 1}}, "counts 0 attempts of TSLA LONG"),
     ],
 )
-def test_a_counter_that_misses_something_is_found(change: dict[str, object], words: str) -> None:
+def test_a_counter_that_misses_something_is_found(change: dict[str, Any], words: str) -> None:
     story = held().killed().start().state(**told(**change))
     (finding,) = limits_count_everything.check(story.history())
     assert words in finding.sentence
@@ -196,7 +148,7 @@ def test_counters_of_today_need_not_know_yesterday() -> None:
         ),
     ],
 )
-def test_counters_that_were_not_reset_are_found(change: dict[str, object], words: str) -> None:
+def test_counters_that_were_not_reset_are_found(change: dict[str, Any], words: str) -> None:
     story = held().killed().days_pass(1).start()
     (finding,) = daily_reset.check(story.state(**told(day="2025-10-07", **change)).history())
     assert words in finding.sentence
@@ -206,7 +158,7 @@ def test_counters_that_were_not_reset_are_found(change: dict[str, object], words
     "other",
     [{"symbol": "NVDA"}, {"action": "SELL"}, {"order_ref": STOP}, {"message": "cancelOrder"}],
 )
-def test_orders_for_something_else_are_no_attempts(other: dict[str, str]) -> None:
+def test_orders_for_something_else_are_no_attempts(other: dict[str, Any]) -> None:
     fields = {"message": "placeOrder", "symbol": "TSLA", "action": "BUY", "order_ref": ENTRY}
     story = Story().case().start()
     for number, each in enumerate((fields, {**fields, **other}), start=1):
@@ -242,82 +194,3 @@ def test_a_trade_that_is_counted_twice_is_found() -> None:
 def test_an_attempt_may_be_counted_before_its_order_is_sent() -> None:
     story = held().killed().state("after kill", **told(attempts={"TSLA|LONG|444.77": 2}))
     assert daily_reset.check(story.history()) == []
-
-
-@pytest.mark.parametrize(
-    ("status", "quantity", "closed"),
-    [("OPEN", 0, 0), ("PENDING", 100, 0), ("OPEN", 100, 50), ("PARTIAL", 100, 100)],
-)
-def test_a_status_that_is_not_that_of_its_shares_is_found(
-    status: str, quantity: int, closed: int
-) -> None:
-    belief = told(trades={"T": trade(status, quantity, closed)})
-    story = Story().case().start().killed().state("after kill", **belief)
-    (finding,) = trade_status.check(story.history())
-    assert f"says that T is {status}" in finding.sentence
-
-
-def test_a_status_of_another_bot_and_one_without_shares_are_not_judged() -> None:
-    belief = told(trades={"T": trade("RUNNING"), "U": {"symbol": "TSLA", "status": "OPEN"}})
-    assert trade_status.check(Story().case().start().state(**belief).history()) == []
-
-
-def test_a_trade_that_waits_and_one_that_is_over_are_told_right() -> None:
-    belief = told(trades={"T": trade("PENDING", 0), "U": trade("CLOSED", 100, 100)})
-    assert trade_status.check(Story().case().start().state(**belief).history()) == []
-
-
-def test_shares_that_the_broker_has_not_filled_are_found() -> None:
-    belief = told(trades={TRADE: trade("PARTIAL", 100, 50)})
-    (finding,) = trade_status.check(held().state(**belief).history())
-    assert "entered 100 and closed 50 shares; the broker has filled 100 and 0" in finding.sentence
-    frozen = held().state(**{**belief, "frozen": {"TSLA": "differs"}})
-    assert trade_status.check(frozen.history()) == []
-
-
-def half_sold(stop: str, *, restarts: bool = False) -> Story:
-    """Half is sold at the partial's price, and then the stop works at `stop`."""
-    story = held()
-    if restarts:
-        story.killed()
-    story.fill(3, "SLD", 50, "447.13", ref=PARTIAL)
-    story.done(3, "SELL", 50, "LMT", ref=PARTIAL, oca="exits", price="447.13", parent=1)
-    if restarts:
-        story.launched()
-    story.order(2, "SELL", 50, "STP", ref=STOP, oca="exits", price=stop, parent=1)
-    return story.ready() if restarts else story.bar()
-
-
-@pytest.mark.parametrize("restarts", [False, True])
-def test_a_stop_that_stays_below_the_entry_after_the_partial_is_found(restarts: bool) -> None:
-    story = half_sold("443.37", restarts=restarts).state(**told())
-    (finding,) = breakeven.check(story.history())
-    assert "the stop is at 443.37; it belongs at the entry price, 445.25" in finding.sentence
-    assert finding.at_risk == 94
-
-
-@pytest.mark.parametrize("stop", ["445.25", "445.24", "446.00"])
-def test_a_stop_at_the_entry_or_better_is_right(stop: str) -> None:
-    assert breakeven.check(half_sold(stop).state(**told()).history()) == []
-
-
-def test_a_bot_without_that_rule_or_one_that_is_halted_is_not_judged() -> None:
-    without = told(rules={**RULES, "breakeven_after_partial": None})
-    for belief in (without, told(halted="IBKR refuses to change an order")):
-        assert breakeven.check(half_sold("443.37").state(**belief).history()) == []
-
-
-def test_a_partial_that_has_filled_in_part_moves_nothing() -> None:
-    story = held().fill(3, "SLD", 20, "447.13", ref=PARTIAL)
-    story.order(3, "SELL", 50, "LMT", ref=PARTIAL, filled=20, event="filled", price="447.13")
-    assert breakeven.check(story.bar().state(**told()).history()) == []
-
-
-def test_a_short_is_protected_from_above() -> None:
-    entry, partial, stop = (f"PS60|TSLA|S|20251006|1|{leg}" for leg in ("entry", "partial", "stop"))
-    for price, count in (("433.90", 1), ("432.30", 0)):
-        story = Story().case().start().order(1, "SELL", 100, ref=entry)
-        story.order(2, "BUY", 50, "STP", ref=stop, price=price)
-        story.fill(1, "SLD", 100, "432.30", ref=entry).done(1, "SELL", 100, ref=entry)
-        story.fill(3, "BOT", 50, "430.70", ref=partial).bar().state(**told())
-        assert len(breakeven.check(story.history())) == count

@@ -1,5 +1,7 @@
 """Laws on what a bot remembers from life to life: what breaks each of them, and what does not."""
 
+from typing import Any
+
 import pytest
 
 from harness.checks import Invariant
@@ -25,17 +27,20 @@ ON_MEMORY = [
 ]
 BREAKER = {"failures": 2, "tripped_at": None}
 TRIPPED = {"failures": 5, "tripped_at": "2025-10-06T10:00:00-04:00"}
-HALT = {"halted": "look at it", "halts": [{"kind": "ENTRIES", "reason": "look at it"}]}
-FREE: dict[str, object] = {"halted": None, "halts": []}
+HALT: dict[str, Any] = {
+    "halted": "look at it",
+    "halts": [{"kind": "ENTRIES", "reason": "look at it"}],
+}
+FREE: dict[str, Any] = {"halted": None, "halts": []}
 
 
-def two_looks(first: dict[str, object], second: dict[str, object]) -> Story:
+def two_looks(first: dict[str, Any], second: dict[str, Any]) -> Story:
     """A bot that is killed with one state and ends with another."""
     story = Story().case().start().bar().killed().state("after kill", **first)
     return story.start().bar().state(**second)
 
 
-def with_a_trade() -> dict[str, object]:
+def with_a_trade() -> dict[str, Any]:
     return {
         "day": DAY,
         "saved_at": "2025-10-06T10:00:30-04:00",
@@ -56,7 +61,7 @@ def test_a_bot_that_remembers_everything_is_right(invariant: Invariant) -> None:
 
 @pytest.mark.parametrize("invariant", ON_MEMORY, ids=lambda law: law.name)
 def test_a_bot_that_tells_little_is_not_judged(invariant: Invariant) -> None:
-    little: dict[str, object] = {"day": DAY, "saved_at": with_a_trade()["saved_at"]}
+    little: dict[str, Any] = {"day": DAY, "saved_at": with_a_trade()["saved_at"]}
     for first, second in (({}, {}), (with_a_trade(), little), (little, with_a_trade())):
         assert invariant.check(two_looks(first, second).history()) == []
         story = damaged("empty.state", "state", first, {**second, "day": DAY})
@@ -77,7 +82,7 @@ def later() -> str:
         ({"last_signals": {}}, "it had acted on BUY of TSLA:10:30"),
     ],
 )
-def test_what_was_durable_must_not_be_forgotten(change: dict[str, object], words: str) -> None:
+def test_what_was_durable_must_not_be_forgotten(change: dict[str, Any], words: str) -> None:
     story = two_looks(with_a_trade(), {**with_a_trade(), **change})
     (finding,) = no_time_travel.check(story.history())
     assert words in finding.sentence
@@ -146,14 +151,14 @@ def test_a_person_may_lift_a_halt() -> None:
         ({"failures": 4, "tripped_at": later()}, "had counted 5 failures and now counts 4"),
     ],
 )
-def test_a_breaker_that_is_set_back_is_found(now: dict[str, object], words: str) -> None:
+def test_a_breaker_that_is_set_back_is_found(now: dict[str, Any], words: str) -> None:
     story = two_looks({"circuit_breaker": TRIPPED}, {"circuit_breaker": now})
     (finding,) = halt_sticks.check(story.history())
     assert words in finding.sentence
 
 
 @pytest.mark.parametrize("told", [HALT, {"circuit_breaker": TRIPPED}, {"halted": "in words"}])
-def test_an_entry_in_spite_of_a_halt_is_found(told: dict[str, object]) -> None:
+def test_an_entry_in_spite_of_a_halt_is_found(told: dict[str, Any]) -> None:
     story = Story().case().start().killed().state("after kill", **told).start()
     story.order(1, "BUY", 100, ref=ENTRY).filled_entry().state(**told)
     (finding,) = halt_sticks.check(story.history())
@@ -174,14 +179,14 @@ def test_an_entry_that_was_on_its_way_before_the_halt_may_fill() -> None:
     assert halt_sticks.check(story.history()) == []
 
 
-def damaged(fault: str, role: str, first: dict[str, object], second: dict[str, object]) -> Story:
+def damaged(fault: str, role: str, first: dict[str, Any], second: dict[str, Any]) -> Story:
     """A bot whose memory is damaged after a first reading."""
     story = Story().case().start().order(1, "BUY", 100, ref=ENTRY).filled_entry().killed()
     story.state("after kill", **first).harmed(fault, role)
     return story.start().state(**second)
 
 
-KNOWN = {
+KNOWN: dict[str, Any] = {
     "day": DAY,
     "attempts": {"TSLA|LONG|444.77": 1},
     "executions": [f"{stem(1)}.01"],
@@ -198,7 +203,7 @@ KNOWN = {
         ({"circuit_breaker": {"failures": 1, "tripped_at": None}}, "counts 1 failed orders"),
     ],
 )
-def test_a_silent_default_after_a_damage_is_found(change: dict[str, object], words: str) -> None:
+def test_a_silent_default_after_a_damage_is_found(change: dict[str, Any], words: str) -> None:
     story = damaged("torn.state.prefix.4096", "state", KNOWN, {**KNOWN, **change})
     (finding,) = load_or_halt_loudly.check(story.history())
     assert words in finding.sentence
@@ -253,7 +258,7 @@ def test_a_life_that_died_in_its_recovery_has_not_dealt_with_the_damage() -> Non
     assert load_or_halt_loudly.check(story.history()) == []
 
 
-def warm(bars: int, last: str = "10:00:00") -> dict[str, object]:
+def warm(bars: int, last: str = "10:00:00") -> dict[str, Any]:
     seen = {"bars_seen": bars, "last_bar": f"2025-10-06T{last}-04:00"}
     return {"day": DAY, "warmup": {"TSLA": seen}, "rules": {"warmup_gap_seconds": "3600"}}
 

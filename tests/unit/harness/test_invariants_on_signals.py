@@ -1,5 +1,7 @@
 """Laws on signals, instances, exact numbers and recoveries: what breaks each, and what does not."""
 
+from typing import Any
+
 import pytest
 
 from harness.checks import Invariant, Needs
@@ -100,6 +102,27 @@ def test_two_trades_of_one_signal_are_found_in_what_the_bot_tells() -> None:
     assert "follow one signal" in finding.sentence
 
 
+def test_signals_are_not_judged_that_the_bot_had_to_guess_or_that_led_to_nothing() -> None:
+    one = {"symbol": "TSLA", "side": "LONG", "strategy": "PS60", "signal_time": f"{DAY}T10:00:00Z"}
+    names = [ref.rpartition("|")[0] for ref in (ENTRY, SECOND)]
+    both = dict.fromkeys(names, one)
+    unknown = {name: {**one, "signal_time": None} for name in names}
+    unfilled = {names[0]: one, "PS60|TSLA|L|20251006|3": one}
+    assert signal_once.check(day().state(trades=unknown).history()) == []
+    assert signal_once.check(day().state(trades=unfilled).history()) == []
+    harmed = day().harmed("empty.state", "state").state(trades=both)
+    assert signal_once.check(harmed.history()) == []
+
+
+def test_an_entry_at_a_stop_price_is_an_entry_and_a_child_is_none() -> None:
+    story = Story().case().start().bar().order(1, "BUY", 100, "STP", ref=ENTRY, price="446")
+    story.killed().start().order(9, "BUY", 100, "STP", ref=SECOND, price="446")
+    assert len(signal_once.check(story.history())) == 1
+    story = Story().case().start().bar().order(1, "BUY", 100, "LMT", price="440").killed()
+    story.start().order(9, "BUY", 100, "LMT", price="439", parent=1)
+    assert signal_once.check(story.history()) == []
+
+
 def test_an_earlier_life_that_still_acts_is_found() -> None:
     story = Story().case().launched().session("connected", 1).ready().killed().launched()
     story.session("connected", 2).received("cancelOrder", session=1, order_id=3)
@@ -128,6 +151,18 @@ def test_a_connection_that_follows_another_is_no_second_instance() -> None:
     assert one_writer.check(two_connections(second=2002, closes=True).history()) == []
 
 
+@pytest.mark.parametrize("change", [{"quantity": "50"}, {"action": "SELL"}, {"order_ref": STOP}])
+def test_two_connections_that_send_different_things_may_be_one_instance(
+    change: dict[str, str],
+) -> None:
+    story = two_connections(second=2002)
+    first, second = story.lines[-2:]
+    second["fields"] = {**second["fields"], **change}
+    if "order_ref" in change:
+        first["fields"] = second["fields"]
+    assert one_writer.check(story.history()) == []
+
+
 def test_a_price_off_the_tick_is_found() -> None:
     story = Story().case().start().received(order_id=2, aux_price="443.3751", order_ref=STOP)
     story.sent("error", code=110, req_id=2)
@@ -143,7 +178,7 @@ def test_a_price_off_the_tick_is_found() -> None:
         {"quantity": "100", "limit_price": "445.25000000000006"},
     ],
 )
-def test_remains_of_floats_in_an_order_are_found(fields: dict[str, str]) -> None:
+def test_remains_of_floats_in_an_order_are_found(fields: dict[str, Any]) -> None:
     story = Story().case().start().received(order_id=1, order_ref=ENTRY, **fields)
     assert len(exact_quantities.check(story.history())) == 1
 
@@ -163,7 +198,7 @@ def test_sound_numbers_are_exact() -> None:
         {"trades": {"T": {"symbol": "TSLA", "qty_closed": "49.99999999999999"}}},
     ],
 )
-def test_remains_of_floats_in_a_belief_are_found(belief: dict[str, object]) -> None:
+def test_remains_of_floats_in_a_belief_are_found(belief: dict[str, Any]) -> None:
     assert len(exact_quantities.check(Story().case().start().state(**belief).history())) == 1
 
 
@@ -248,3 +283,32 @@ def test_a_restart_that_books_nothing_or_what_was_missing_is_right() -> None:
     story = at_rest().state("after kill", day=DAY, executions=[], trades_today=0)
     story.launched().killed().state("after kill", day=DAY, executions=[stem(1)], trades_today=1)
     assert converges.check(story.history()) == []
+
+
+def test_a_restart_is_not_judged_where_others_had_a_hand_in_it() -> None:
+    by_hand = at_rest().launched().order(20, "SELL", 10, client=0)
+    broken = at_rest().launched().order(20, "SELL", 50, "STP", ref=STOP, price="440.00")
+    broken.add("broker", "fault", event="armed", fault=1, name="x", parameters={}, detail="")
+    corrected = at_rest().launched().corrected(1, "BOT", 90, ref=ENTRY)
+    for story in (by_hand, broken, corrected):
+        assert converges.check(story.ready().history()) == []
+
+
+def test_books_may_change_with_the_market_and_with_the_day() -> None:
+    told: dict[str, Any] = {"executions": [], "trades_today": 1, "day": DAY}
+    after_a_bar = Story().case().start().killed().state("after kill", **told).launched().bar()
+    next_day = Story().case().start().killed().state("after kill", **told).launched()
+    silent = Story().case().start().killed()
+    silent.state("after kill", day=DAY, trades_today=1).launched()
+    for story, day in ((after_a_bar, DAY), (next_day, "2025-10-07"), (silent, DAY)):
+        story.killed().state("after kill", **{**told, "day": day, "trades_today": 2})
+        assert converges.check(story.history()) == []
+
+
+def test_a_life_that_never_becomes_ready_is_not_a_matter_of_bounds() -> None:
+    assert recovery_bounds.check(waiting(STEPS_MAX + 1).end().history()) == []
+
+
+def test_only_orders_have_to_be_for_something() -> None:
+    story = Story().case().start().received("reqHistoricalData", quantity="0")
+    assert exact_quantities.check(story.history()) == []

@@ -5,15 +5,24 @@ day of breaks with the JSON store is killed at every passage of a failpoint that
 those of the stores, which are passed with each save, and of the other days a sample is taken.
 """
 
+import json
 import os
 import re
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from fakebroker.faults.wire import (
+    ConnectivityLost,
+    CutAtMessage,
+    CutConnections,
+    Drop,
+    RefuseConnections,
+    Reject,
+)
 from harness.targets.quiet import Gone
 from target_trader.failpoints import FAILPOINTS
 from target_trader.settings import StoreKind
@@ -155,3 +164,167 @@ def test_killed_at_any_passage_and_started_again_a_day_of_crosses_ends_as_withou
     trading_day: Days, part: int
 ) -> None:
     check_kills(trading_day, TURNS, CROSSES, store="json", part=part, sample=2)
+
+
+def bars_seen(day: Day) -> int:
+    """Return how many bars of TSLA the bot remembers to have seen, and end it."""
+    assert day.stop() == 0
+    return stored(day).breakouts["TSLA"].bars_seen
+
+
+def test_bars_before_the_first_save_of_a_day_are_not_lost_either(trading_day: Days) -> None:
+    day = begin(trading_day, BREAKS, SHORT)
+    day.launch()
+    day.play(1)
+    day.kill()
+    assert stored(day).breakouts == {}
+    day.launch()
+    assert "TSLA: 1 missed bars taken, 10:00:00 to 10:00:00" in day.log()
+    assert bars_seen(day) == 1
+
+
+def test_a_first_start_asks_for_no_bar_of_the_past(trading_day: Days) -> None:
+    day = begin(trading_day, BREAKS, SHORT)
+    day.play(6)
+    day.launch()
+    assert day.sent("reqHistoricalData") == []
+    day.play(1)
+    assert bars_seen(day) == 1
+    assert day.fills() == []
+
+
+@pytest.mark.parametrize(("dead", "entered"), [(1, True), (2, True), (4, False)])
+def test_a_break_of_the_downtime_is_entered_while_it_is_fresh_and_else_only_remembered(
+    trading_day: Days, dead: int, *, entered: bool
+) -> None:
+    day = begin(trading_day, ["444.50"] * 4 + ["445.25"] * 9, SHORT)
+    day.launch()
+    day.play(4)
+    day.kill()
+    day.play(dead)
+    day.launch()
+    assert [each[0] for each in day.fills()] == (["1|entry"] if entered else [])
+    assert ("the bar of 10:00:20 is old" in day.log()) is not entered
+    day.play()
+    assert len(day.sent("placeOrder")) == (3 if entered else 0)
+    assert bars_seen(day) == 13
+    day.check_agreement()
+
+
+def test_the_bars_are_asked_for_after_the_exits_and_after_the_live_ones(trading_day: Days) -> None:
+    day = begin(trading_day, BREAKS, SHORT)
+    day.launch()
+    day.play(6)
+    day.kill()
+    stop = next(each for each in day.books().orders if each.order_ref.endswith("|stop"))
+    day.control.cancel(stop.perm_id)
+    day.play(1)
+    day.launch()
+    lines = (day.folder / "journal.jsonl").read_text().splitlines()
+    traffic = [each.get("message") for each in map(json.loads, lines)]
+    order = ("reqRealTimeBars", "placeOrder", "reqRealTimeBars", "reqHistoricalData")
+    heard = [each for each in traffic if each in order]
+    assert heard[-3:] == ["placeOrder", "reqRealTimeBars", "reqHistoricalData"]
+    assert bars_seen(day) == 7
+
+
+def test_a_bot_that_is_refused_the_past_goes_on_without_it(trading_day: Days) -> None:
+    day = begin(trading_day, BREAKS, SHORT)
+    day.launch()
+    day.play(3)
+    day.kill()
+    day.control.fault(Reject(message="reqHistoricalData", code=162, text="pacing violation"))
+    day.launch()
+    assert "IBKR says 162: pacing violation" in day.log()
+    assert "TSLA: IBKR does not tell the bars since 10:00:10: on without them" in day.log()
+    day.play(4)
+    assert [each[0] for each in day.fills()] == ["1|entry"]
+    assert bars_seen(day) == 6
+
+
+def test_bars_that_come_while_the_past_is_waited_for_are_taken_after_it(trading_day: Days) -> None:
+    day = begin(trading_day, BREAKS, SHORT)
+    day.launch()
+    day.play(3)
+    day.kill()
+    day.control.fault(Drop(message="reqHistoricalData"))
+    day.start_bot()
+    day.settle(ready=True)
+    day.play(2)
+    assert day.fills() == []
+    day.wait_for_log("does not tell the bars since 10:00:10")
+    day.settle()
+    # Five seconds late, which is within the grace period.
+    assert [each[0] for each in day.fills()] == ["1|entry"]
+    assert bars_seen(day) == 4
+    assert len(day.sent("cancelHistoricalData")) == 1
+
+
+def test_a_connection_that_is_lost_while_the_past_is_asked_for_is_made_again(
+    trading_day: Days,
+) -> None:
+    day = begin(trading_day, BREAKS, SHORT)
+    day.launch()
+    day.play(3)
+    day.kill()
+    day.control.fault(CutAtMessage(message="reqHistoricalData"))
+    day.start_bot()
+    day.wait_for_log("1 missed bars taken")
+    day.settle(ready=True)
+    assert bars_seen(day) == 3
+    assert "Traceback" not in day.log()
+
+
+@pytest.mark.parametrize("restored", [1101, 1102])
+def test_the_bars_of_a_line_that_was_down_are_taken_when_it_is_up(
+    trading_day: Days, restored: int
+) -> None:
+    day = begin(trading_day, ["444.50"] * 20, SHORT)
+    day.launch()
+    day.play(3)
+    fault = day.control.fault(ConnectivityLost(restored=restored))
+    lost = day.control.fault(Drop(message="realtimeBar", times=None))
+    day.play(5)
+    day.control.heal(lost)
+    day.control.heal(fault)
+    day.settle()
+    assert f"IBKR is connected again ({restored})" in day.log()
+    assert "5 missed bars taken, 10:00:15 to 10:00:35" in day.log()
+    day.play(2)
+    assert bars_seen(day) == 10
+    times = [each.time for each in stored(day).bars["TSLA"]]
+    assert [(each - times[0]).total_seconds() for each in times] == [5 * n for n in range(10)]
+
+
+def test_the_bars_of_a_lost_connection_are_taken_with_the_next_one(trading_day: Days) -> None:
+    day = begin(trading_day, ["444.50"] * 20, SHORT)
+    day.launch()
+    day.play(3)
+    fault = day.control.fault(RefuseConnections())
+    day.control.fault(CutConnections())
+    day.wait_for_log("No connection to IBKR (try 1)")
+    bot, day.bot = day.bot, None
+    day.play(5)
+    day.bot = bot
+    day.control.heal(fault)
+    day.wait_for_log("5 missed bars taken, 10:00:15 to 10:00:35")
+    day.settle(ready=True)
+    day.play(2)
+    assert bars_seen(day) == 10
+
+
+def test_after_more_than_an_hour_the_warm_up_begins_again_and_no_bar_is_asked_for(
+    trading_day: Days,
+) -> None:
+    late = OPENING + timedelta(hours=1, minutes=1)
+    runs = [(OPENING, ["444.50"] * 5), (late, ["444.50"] * 5)]
+    day = trading_day.of_runs(runs)  # type: ignore[attr-defined]
+    day.launch()
+    day.play(5)
+    day.kill()
+    day.play(2)
+    day.launch()
+    assert day.sent("reqHistoricalData") == []
+    day.play(1)
+    assert "TSLA: no bar since 2025-10-06 10:00:15, warming up again" in day.log()
+    assert bars_seen(day) == 1
