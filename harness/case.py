@@ -21,7 +21,7 @@ from harness.points import CrashPoint
 from harness.values import Value
 
 ID_DIGITS = 10
-LATER_FIELDS = ("call_faults", "trial")
+LATER_FIELDS = ("call_faults", "trial", "environment")
 """Fields that are left out of the hash while they are empty: older tokens stay valid."""
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 
@@ -60,6 +60,7 @@ class Case(Value):
         crashes: the kills, one per life of the bot; the life after the last one is not killed.
         ends_at: exchange time after which nothing more is played; None plays the whole tape.
         call_faults: system calls of the bot that fail.
+        environment: variables that the bot finds in its environment.
         trial: the words of a token that say what a sweep did to the scenario; empty for its story.
     """
 
@@ -73,6 +74,7 @@ class Case(Value):
     ends_at: AwareDatetime | None = None
     call_faults: tuple[CallFault, ...] = ()
     trial: str = ""
+    environment: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _tape_goes_forward(self) -> Self:

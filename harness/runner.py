@@ -206,6 +206,7 @@ def prepared(
                 store=case.store,
                 watchlist=str(watchlist),
                 redis_url="" if redis is None else redis.url,
+                settings=case.environment,
             ),
             history=cleanup.enter_context(HistoryWriter(files.history, broker.journal)),
             log=root / "bot.log",

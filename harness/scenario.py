@@ -5,7 +5,7 @@ into the parts of a case; the conditions say what must have happened for a verdi
 expectations how the story must end, and the invariants hold as well, all of them by default.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -35,6 +35,7 @@ class CaseParts:
     crashes: tuple[Crash, ...]
     broker: BrokerSettings = PLAIN
     ends_at: datetime | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ class Scenario:
                 ends_at=parts.ends_at if twist is None or twist.ends is None else twist.ends,
                 call_faults=() if twist is None else twist.fails,
                 trial="" if twist is None else str(twist),
+                environment=dict(parts.environment),
             )
         except ValidationError as error:
             raise UserError(f"scenario {self.name!r}: {first_words(error)}") from error

@@ -4,6 +4,7 @@ It is judged from the stored lines alone, so it can be judged again without runn
 damaged history is the user's business (`UserError` with the line), never half an answer.
 """
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -11,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import UserError
 from harness.history.belief import BotRules
@@ -30,6 +31,7 @@ from harness.history.records import (
 )
 
 BUSTED = re.compile(r"execution (\S+) was busted")
+EVENTS: TypeAdapter[list[Event]] = TypeAdapter(list[Event])
 RecordT = TypeVar("RecordT", bound=Record)
 
 
@@ -47,18 +49,19 @@ class History:
         Raises:
             UserError: a line is not an event; the message has its number.
         """
-        events: list[Event] = []
-        for number, line in enumerate(lines, start=1):
-            try:
-                event = Event.model_validate({**line, "data": dict(line)})
-            except ValidationError as error:
-                raise UserError(f"{name} line {number}: {first_words(error)}") from error
-            if events and event.seq <= events[-1].seq:
+        try:
+            # All at once: a history has hundreds of lines, and each call costs more than its line.
+            events = EVENTS.validate_python([{**line, "data": line} for line in lines])
+        except ValidationError as error:
+            number = error.errors(include_url=False)[0]["loc"][0]
+            assert isinstance(number, int), "a list's errors begin with the place in it"
+            raise UserError(f"{name} line {number + 1}: {first_words(error, skip=1)}") from error
+        for number, (before, event) in enumerate(itertools.pairwise(events), start=2):
+            if event.seq <= before.seq:
                 raise UserError(
-                    f"{name} line {number}: seq {event.seq} follows {events[-1].seq}; "
+                    f"{name} line {number}: seq {event.seq} follows {before.seq}; "
                     f"the lines are not in the order in which they were written"
                 )
-            events.append(event)
         return cls(tuple(events), name=name)
 
     @classmethod
@@ -248,8 +251,8 @@ def _direction(event: Event) -> str | None:
             return None
 
 
-def first_words(error: ValidationError) -> str:
-    """The first complaint of a validation, with the field and the value."""
+def first_words(error: ValidationError, *, skip: int = 0) -> str:
+    """The first complaint of a validation, with the field (less `skip` parts) and the value."""
     item = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in item["loc"])
+    field = ".".join(str(part) for part in item["loc"][skip:])
     return f"{field}: {item['msg']} (got {str(item.get('input'))[:60]!r})"

@@ -77,7 +77,9 @@ def acts_again(old: Entry, new: Entry, ledger: Ledger) -> bool:
     if not same:
         return False
     now = ledger.orders.get(old.order.perm_id, old.order)
-    taken = now.filled if now.done or now.event == "lost" else now.quantity
+    # What was never released goes with the session that sent it, without a word.
+    over = now.done or now.event == "lost" or not now.transmitted
+    taken = now.filled if over else now.quantity
     return taken > 0 and taken + new.order.quantity > old.order.quantity
 
 

@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Self
 
+from pydantic import Field
+
 from harness.errors import UserError
 from harness.values import Value
 
@@ -23,7 +25,8 @@ PLACEHOLDERS = ("port", "state_dir", "store", "client_id", "watchlist", "redis_u
 class Session(Value):
     """What one run tells its bot: where the broker is and where the state lies.
 
-    `redis_url` is empty unless the store is "redis"; the bot also finds it in REDIS_URL.
+    `redis_url` is empty unless the store is "redis"; the bot also finds it in REDIS_URL. `settings`
+    are variables of the scenario's.
     """
 
     port: int
@@ -32,11 +35,13 @@ class Session(Value):
     watchlist: str
     client_id: int = CLIENT_ID
     redis_url: str = ""
+    settings: dict[str, str] = Field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
         """The environment variables of the bot's commands."""
-        return {"REDIS_URL": self.redis_url} if self.redis_url else {}
+        redis = {"REDIS_URL": self.redis_url} if self.redis_url else {}
+        return {**self.settings, **redis}
 
 
 class BotSpec(Value):

@@ -70,7 +70,7 @@ def test_a_random_kill_becomes_a_point_that_repeats_it(shop: Workshop) -> None:
     sweep = sweep_of(shop, "json")
     draw = random.Random(20251006)
     for _ in range(DARTS):
-        dart = Dart(step=draw.randrange(1, 40), seconds=draw.random() / 200)
+        dart = Dart(step=draw.randrange(1, 24), seconds=draw.random() / 200)
         trial, thrown = sweep.throw(dart)
         assert trial is not None, dart
         assert events(sweep.play(trial)) == events(thrown), f"{dart}: {trial}"

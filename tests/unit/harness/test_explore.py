@@ -1,6 +1,7 @@
 """What a clean run teaches, the plan that is made of it, and how a failure is made small."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -13,10 +14,20 @@ from harness.explore.learned import (
     quiet_kills,
     wire_kills,
 )
-from harness.explore.plan import Menu, deep_trials, learn, plain_trials, sample, spread, word_trials
+from harness.explore.plan import (
+    Menu,
+    deep_trials,
+    fail_trials,
+    learn,
+    plain_trials,
+    sample,
+    spread,
+    trouble_trials,
+    word_trials,
+)
 from harness.explore.shrink import shrink
 from harness.explore.swarm import FLOCK, depth_of, draw_trial, flocks, words_of_flock
-from harness.explore.trial import Kill, Trial
+from harness.explore.trial import Kill, Trial, spell
 from harness.points import Quiet, processed
 from harness.points.slugs import parse_point, slug_of
 from tests.unit.harness.stories import ENTRY, OPEN, Story
@@ -97,7 +108,7 @@ def test_what_the_broker_had_is_known_at_each_point() -> None:
     standings = {str(kill): standing for kill, standing in learned.standings.items()}
     assert "before.write.state-file.1.20251006T100000" not in standings
     after = standings["before.write.state-file.1.20251006T100100"]
-    assert after.positions == (("TSLA", 100),)
+    assert after.positions == (("TSLA", Decimal(100)),)
     assert after.working == ("entry",)
     assert not after.flat
 
@@ -107,12 +118,38 @@ KILLS = tuple(
 )
 
 
-def test_a_plan_takes_every_point_once_and_words_where_they_matter() -> None:
-    menu = [Menu("stop-fills", KILLS[:10]), Menu("manual-close", ())]
-    trials = word_trials(menu, each=4)
-    assert len(trials) == 4
-    assert {trial.kills[0].words for trial in trials} == {("stop-fills",)}
+def test_a_plan_takes_words_where_they_matter_each_elsewhere() -> None:
+    menu = [
+        Menu("stop-fills", KILLS[:10], 4),
+        Menu("manual-close", (), 4),
+        Menu("pacing", KILLS, 1),
+    ]
+    trials = word_trials(menu)
+    words = [trial.kills[0].words for trial in trials]
+    assert words == [("stop-fills",)] * 4 + [("pacing",)]
+    bare = [trial.kills[0].model_copy(update={"words": ()}) for trial in trials[:4]]
+    assert len(set(bare)) == 4
+    assert set(bare) <= set(KILLS[:10])
+    assert word_trials(menu) == trials
+    assert len(word_trials([Menu("pacing", KILLS, None)])) == len(KILLS)
     assert len(deep_trials(KILLS[0], KILLS[:7])) == 7
+
+
+def test_calls_fail_first_in_the_middle_and_last_in_each_way_they_can() -> None:
+    calls = [CallSeen("fsync", "state file", n, OPEN, can_be_short=False) for n in range(1, 10)]
+    faults = [spell(trial.fails[0]) for trial in fail_trials([*calls, SEND])]
+    assert faults == [
+        *(f"EIO.fsync.state-file.{number}" for number in (1, 5, 9)),
+        *(f"EINTR.fsync.state-file.{number}" for number in (1, 5, 9)),
+    ]
+    assert len(fail_trials(calls, every_call=True)) == 18
+
+
+def test_troubles_of_the_broker_meet_crashes_between_bars() -> None:
+    passage = Kill(point=processed("placeOrder"))
+    trials = trouble_trials(("statuses-twice",), [passage, *KILLS])
+    assert {trial.troubles for trial in trials} == {("statuses-twice",)}
+    assert all(isinstance(trial.kills[0].point, Quiet) for trial in trials)
 
 
 @pytest.mark.parametrize(("count", "expected"), [(None, 100), (7, 7), (1000, 100)])

@@ -80,6 +80,12 @@ def test_what_got_nothing_or_is_left_of_an_entry_may_be_sent_again() -> None:
     assert signal_once.check(rest.history()) == []
 
 
+def test_an_entry_that_was_never_released_may_be_sent_again() -> None:
+    story = Story().case().start().bar().order(1, "BUY", 100, ref=ENTRY, transmitted=False)
+    story.killed().start().order(9, "BUY", 100, ref=ENTRY)
+    assert signal_once.check(story.history()) == []
+
+
 def test_after_a_bar_or_on_the_other_side_it_is_a_new_signal() -> None:
     later = entered_and_dead().bar().start().order(9, "BUY", 100, ref=SECOND)
     assert signal_once.check(later.history()) == []
