@@ -5,18 +5,22 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # BOT=path/to/bot.py puts another bot in place of the reference bot.
 GATE_OPTIONS := $(if $(BOT),--bot $(BOT),)
+BUDGET ?= 80
 BOT_TESTS := tests/unit/target_trader $(sort $(wildcard tests/property/test_trader_*.py))
 # DAYS=... picks some of the bot's days for test-ib-async.
 DAYS ?= tests/unit/target_trader/test_trading_day*.py
 
-.PHONY: help gate test coverage test-others test-ib-async whole-day bench bench-broker bench-recovery coverage-page lint types imports lock clean
+.PHONY: help gate sweep test coverage test-others test-ib-async whole-day bench bench-broker bench-recovery coverage-page lint types imports lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
-gate: $(READY) ## kill the reference bot at every point of every scenario and judge it
-	$(BIN)/pytest -n auto scenarios/ $(GATE_OPTIONS)
+gate: $(READY) ## every scenario, and BUDGET trials of the sweep with each store
+	$(BIN)/pytest -n auto scenarios/ --crash-budget $(BUDGET) $(GATE_OPTIONS)
+
+sweep: $(READY) ## kill the reference bot at every point of a day, with each store
+	$(BIN)/pytest -n auto scenarios/test_every_point.py $(GATE_OPTIONS)
 
 test: $(READY) ## every test of crashgate itself
 	$(BIN)/pytest -n auto tests/

@@ -89,6 +89,15 @@ def wanted_token(config: pytest.Config) -> Token | None:
         raise pytest.UsageError(f"--replay: {error}") from error
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A sweep takes as long as it has points: a time limit for tests must not cut it off."""
+    if not config.pluginmanager.hasplugin("timeout"):
+        return
+    for item in items:
+        if "crashgate" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(0))
+
+
 def chosen_bot(config: pytest.Config) -> BotSpec:
     """The bot of the options.
 

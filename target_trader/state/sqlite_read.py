@@ -127,9 +127,10 @@ def read_checkpoint(connection: Connection, *, name: str) -> Stored | None:
         DamagedStateError: the file is damaged, a row is missing or a field is wrong.
         StateVersionError: it is of a version that this bot cannot read.
     """
-    verdict = connection.execute(text("PRAGMA quick_check")).scalar_one()
-    if verdict != "ok":
-        raise DamagedStateError(f"quick_check says {verdict}")
+    # A row for each fault that it finds.
+    verdict = list(connection.execute(text("PRAGMA quick_check")).scalars())
+    if verdict != ["ok"]:
+        raise DamagedStateError(f"quick_check says {'; '.join(map(str, verdict))}")
     names = set(connection.execute(text("SELECT name FROM sqlite_master")).scalars())
     if BOT_STATE.name not in names:
         return None
