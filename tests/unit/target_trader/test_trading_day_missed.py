@@ -128,7 +128,7 @@ def chosen(passages: list[tuple[str, int]], *, part: int, sample: int) -> list[t
     """Return the passages of one part of the test; of some days every `sample`-th is enough."""
     own = [each for each in passages if not each[0].startswith(STORE_PREFIXES)]
     saves = [each for each in passages if each[0].startswith(STORE_PREFIXES)]
-    taken = passages if EVERY else [*own, *saves[::7]][::sample]
+    taken = passages if EVERY else [*own, *saves[::15]][::sample]
     return taken[part::PARTS]
 
 
@@ -155,7 +155,7 @@ def test_killed_at_any_passage_and_started_again_a_day_of_breaks_ends_as_without
     trading_day: Days, store: str, part: int
 ) -> None:
     check_kills(
-        trading_day, BREAKS, SHORT, store=store, part=part, sample=1 if store == "json" else 3
+        trading_day, BREAKS, SHORT, store=store, part=part, sample=1 if store == "json" else 4
     )
 
 
@@ -163,7 +163,7 @@ def test_killed_at_any_passage_and_started_again_a_day_of_breaks_ends_as_without
 def test_killed_at_any_passage_and_started_again_a_day_of_crosses_ends_as_without_it(
     trading_day: Days, part: int
 ) -> None:
-    check_kills(trading_day, TURNS, CROSSES, store="json", part=part, sample=2)
+    check_kills(trading_day, TURNS, CROSSES, store="json", part=part, sample=3)
 
 
 def bars_seen(day: Day) -> int:
