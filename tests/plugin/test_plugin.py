@@ -205,3 +205,28 @@ def test_a_project_that_does_not_use_the_plugin_imports_nothing_of_it(
         .split("plugins:")[-1]
         .partition("\n")[2]
     )
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (("--replay", "zzz"), "*'zzz' is not a replay token*"),
+        (("--crash-depth", "0"), "*--crash-depth 0 is too small*"),
+        (("--crash-budget", "0"), "*--crash-budget 0 is too small*"),
+        (("--crash-seed", "-1"), "*--crash-seed -1 is too small*"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_refused_before_anything_runs(
+    gate: pytest.Pytester, option: tuple[str, str], words: str
+) -> None:
+    gate.makepyfile(test_story=SCENARIOS)
+    result = gate.runpytest_subprocess("test_story.py", *option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([words])
+
+
+def test_replay_skips_every_case_but_its_own(gate: pytest.Pytester) -> None:
+    gate.makepyfile(test_story=SCENARIOS)
+    result = gate.runpytest_subprocess("test_story.py", "--replay", "story/sqlite@123abc", "-rs")
+    result.assert_outcomes(failed=1, skipped=1)
+    result.stdout.fnmatch_lines(["*--replay asks for another case: story/sqlite@123abc*"])

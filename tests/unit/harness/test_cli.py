@@ -10,6 +10,7 @@ from harness.targets import BotSpec, Session
 from tests.unit.harness.stories import ENTRY, Story
 from tests.unit.harness.test_runner import bot
 
+QUIET = "quiet.20251006T100000"
 SCENARIO_FILE = """
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -115,6 +116,12 @@ def test_exit_codes_tell_fail_from_inconclusive(
         (["run", "calm-day/json", "--bot", "gone.py"], "--bot gone.py: there is no such file"),
         (["replay", "calm-day"], "'calm-day' is not a replay token. A token looks like"),
         (["replay", "calm-day/json@000000"], "its tape has changed since the token"),
+        (["replay", "calm-day/json/kill=nowhere.1@000000"], "'nowhere.1' names no point"),
+        (["replay", f"calm-day/json/kill={QUIET}+magic@000000"], "knows no word 'magic'"),
+        (["replay", "calm-day/json/with=magic@000000"], "there is no broker fault 'magic'"),
+        (["sweep", "no-such-day"], "unknown scenario 'no-such-day'"),
+        (["random"], "no scenario in {dir} is made to be swept"),
+        (["shrink", "calm-day/json@000000"], "only the trials of a sweep shrink"),
         (["judge", "gone.jsonl"], "cannot read the history gone.jsonl"),
         (["run", "calm-day/json", "--keep", "/proc/nowhere"], "cannot use the folder /proc/no"),
     ],
