@@ -1,5 +1,6 @@
 """Twenty and more broken traders, each caught by the law that its bug breaks."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from harness.targets.process import Launcher
 from tests.support.gallery import EXHIBITS, GALLERY, Exhibit
 
 BROKEN_AT_LEAST = 20
+ALONE = os.environ.get("GALLERY") == "alone"
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +36,18 @@ def test_a_broken_trader_is_caught_for_the_right_reason(
     sound = run_scenario(
         scenario, "json", bot=BotSpec.reference(), folder=tmp_path / "sound", launcher=launcher
     )
-    alone = without_crash(scenario, broken, tmp_path / "alone", launcher)
-
     assert caught.verdict is Verdict.FAIL, told(caught)
     assert exhibit.says in " ".join(reasons_of(caught, exhibit.because_of)), told(caught)
     assert sound.verdict is Verdict.PASS, told(sound)
+
+
+@pytest.mark.skipif(not ALONE, reason="takes a minute; set GALLERY=alone")
+@pytest.mark.parametrize("exhibit", EXHIBITS, ids=lambda each: f"{each.bug}-{each.file}")
+def test_a_broken_trader_looks_sound_while_nothing_crashes(
+    exhibit: Exhibit, launcher: Launcher, tmp_path: Path
+) -> None:
+    broken = BotSpec.choose(str(exhibit.path))
+    alone = without_crash(exhibit.scenario, broken, tmp_path / "alone", launcher)
     assert (alone.verdict is Verdict.PASS) is exhibit.sound_alone, told(alone)
 
 
