@@ -56,7 +56,8 @@ def trials_of(flock: Flock, sweep: Sweep, *, deepest: int) -> Iterator[Trial]:
     words = words_of_flock(flock, [menu.word for menu in sweep.menu(learned)])
     for number in range(flock.size):
         trial = draw_trial(flock, number, kills=learned.kills, words=words, calls=calls)
-        for depth in range(2, depth_of(flock, number, deepest) + 1):
+        crashes = depth_of(flock, number, deepest) if trial.kills else 1
+        for depth in range(2, crashes + 1):
             kill = second_kill(flock, number, depth, sweep.recovery_of(trial))
             if kill is None:
                 break

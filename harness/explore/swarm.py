@@ -83,7 +83,7 @@ def draw_trial(
     words: Sequence[str],
     calls: Sequence[CallSeen],
 ) -> Trial:
-    """Draw one trial with one crash.
+    """Draw one trial, with one crash or with one call that fails.
 
     Args:
         flock: what it shares with others.
@@ -96,11 +96,11 @@ def draw_trial(
     kill = draw.choice(kills)
     if words and draw.random() < WORD_CHANCE:
         kill = kill.model_copy(update={"words": (draw.choice(words),)})
-    fails: tuple[CallFault, ...] = ()
     failing = [call for call in calls if call.call in FAILING_CALLS]
     if failing and draw.random() < FAIL_CHANCE:
-        fails = (failure_of(draw.choice(failing), failing, draw.choice(ERRORS)),)
-    return Trial(kills=(kill,), fails=fails)
+        # Alone: a crash before it would keep a later call from coming.
+        return Trial(fails=(failure_of(draw.choice(failing), failing, draw.choice(ERRORS)),))
+    return Trial(kills=(kill,))
 
 
 def failure_of(call: CallSeen, calls: Sequence[CallSeen], error: ErrorName) -> CallFault:

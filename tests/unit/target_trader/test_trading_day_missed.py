@@ -155,7 +155,7 @@ def test_killed_at_any_passage_and_started_again_a_day_of_breaks_ends_as_without
     trading_day: Days, store: str, part: int
 ) -> None:
     check_kills(
-        trading_day, BREAKS, SHORT, store=store, part=part, sample=1 if store == "json" else 4
+        trading_day, BREAKS, SHORT, store=store, part=part, sample=3 if store == "json" else 12
     )
 
 
@@ -163,7 +163,7 @@ def test_killed_at_any_passage_and_started_again_a_day_of_breaks_ends_as_without
 def test_killed_at_any_passage_and_started_again_a_day_of_crosses_ends_as_without_it(
     trading_day: Days, part: int
 ) -> None:
-    check_kills(trading_day, TURNS, CROSSES, store="json", part=part, sample=3)
+    check_kills(trading_day, TURNS, CROSSES, store="json", part=part, sample=9)
 
 
 def bars_seen(day: Day) -> int:
