@@ -64,7 +64,7 @@ print(sorted(int(each) for each in os.listdir("/proc/self/fd"))[:-1])
 print(os.getpgid(0) == os.getpid(), os.environ["FAILPOINTS"], os.environ.get("ABSENT"))
 print(sys.modules["__main__"].__dict__ is globals(), sys.stdout.isatty(), sys.flags)
 print(sorted(name for name in globals() if name not in ("os", "sys")))
-print(hash("a word"), __import__("signal").getsignal(2).__name__)
+print(hash("a word"), str(__import__("signal").getsignal(2)))
 """
 
 
