@@ -254,7 +254,7 @@ def disturbed(history: History) -> bool:
     told = history.of_kind("case")
     text = str(told[0].data.get("trial", "")) if told else ""
     trial = Trial.parse(text) if text else Trial()
-    return bool(trial.fails or trial.troubles or any(kill.words for kill in trial.kills))
+    return not trial.plain
 
 
 def openings(history: History, symbol: str) -> list[Fill]:

@@ -75,26 +75,28 @@ class Gate:
         subtests = self._request.getfixturevalue("subtests")
         twice = self._request.config.getoption("check_determinism")
         patience = self._request.config.getvalue("maxfail") or len(trials) + 1
-        failed = 0
-        hit: list[str] = []
-        for trial in trials:
-            with subtests.test(msg=str(trial)), self._judged():
-                result = sweep.run_twice(trial) if twice else sweep.run(trial)
-                failed += result.verdict is not Verdict.PASS
-                if len(result.kill_points) == len(trial.kills):
-                    hit.append(str(trial))
-                self.settle(result, quietly=True)
-            if failed >= patience:
-                break
-        told = {
-            "scenario": sweep.scenario.name,
-            "store": sweep.store,
-            "points": sum(is_plain(trial) for trial in whole),
-            "hit": sum(is_plain(Trial.parse(text)) for text in hit),
-            "trials": len(trials),
-            "passed": len(trials) - failed,
-        }
-        self._node.user_properties.append((SWEPT, json.dumps(told)))
+        ran = passed = hit = 0
+        try:
+            for trial in trials:
+                ran += 1
+                with subtests.test(msg=str(trial)), self._judged():
+                    result = sweep.run_twice(trial) if twice else sweep.run(trial)
+                    passed += result.verdict is Verdict.PASS
+                    hit += is_point(trial) and len(result.kill_points) == 1
+                    self.settle(result, quietly=True)
+                if ran - passed >= patience:
+                    break
+        finally:
+            # With -x pytest itself leaves this test in the middle.
+            told = {
+                "scenario": sweep.scenario.name,
+                "store": sweep.store,
+                "points": sum(is_point(trial) for trial in whole),
+                "hit": hit,
+                "trials": ran,
+                "passed": passed,
+            }
+            self._node.user_properties.append((SWEPT, json.dumps(told)))
 
     def _depth(self) -> Depth:
         option = self._request.config.getoption
@@ -227,7 +229,6 @@ class Gate:
         )
 
 
-def is_plain(trial: Trial) -> bool:
+def is_point(trial: Trial) -> bool:
     """Whether a trial is one learned point with nothing else."""
-    extras = trial.fails or trial.troubles
-    return not extras and len(trial.kills) == 1 and not trial.kills[0].words
+    return trial.plain and len(trial.kills) == 1

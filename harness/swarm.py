@@ -42,11 +42,8 @@ def run_swarm(
     for flock in flocks(seed, budget, scenarios=len(scenarios), stores=len(STORES)):
         scenario, store = scenarios[flock.scenario], STORES[flock.store]
         sweep = make(scenario, store, Depth(seed=flock.market))
-        try:
-            for trial in trials_of(flock, sweep, deepest=deepest):
-                yield sweep.run(trial)
-        finally:
-            sweep.forget()
+        for trial in trials_of(flock, sweep, deepest=deepest):
+            yield sweep.run(trial)
 
 
 def trials_of(flock: Flock, sweep: Sweep, *, deepest: int) -> Iterator[Trial]:

@@ -90,7 +90,6 @@ class Sweep:
         self._limits = limits
         self._watch = watch or Stopwatch()
         self._runs = 0
-        self.forgotten = False
         self._clean: History | None = None
         self._clean_path = folder
 
@@ -106,11 +105,6 @@ class Sweep:
         """Judge the run without crashes: a bot that fails it has other troubles than crashes."""
         result = judge(self.scenario, self.clean, clean=self.clean)
         return result.model_copy(update={"history": str(self._clean_path)})
-
-    def forget(self) -> None:
-        """Remove what is left of the runs, those that did not pass included."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self.forgotten = True
 
     def shrunk(self, trial: Trial) -> Result:
         """Find the least trial that fails for the same reason, and its result.

@@ -35,7 +35,7 @@ class Workshop:
         """A sweep; one that was asked for before has learned its day already."""
         key = (scenario.name, store, bot.model_dump_json(), repr(depth))
         found = self.known.get(key)
-        if found is None or found.forgotten:
+        if found is None:
             self.made += 1
             found = self.known[key] = Sweep(
                 scenario,

@@ -1,1 +1,1 @@
-"""How cases are chosen: today a seed that draws the named choices of a scenario."""
+"""How cases are chosen: what a run teaches, plans, seeds, swarms, and how a failure shrinks."""

@@ -115,6 +115,11 @@ class Trial(Value):
                     )
         return cls(kills=tuple(kills), fails=tuple(fails), troubles=tuple(troubles), ends=ends)
 
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is done but crashes."""
+        return not (self.fails or self.troubles or any(kill.words for kill in self.kills))
+
     def replaced(self, number: int, kill: Kill | None) -> Self:
         """The same trial with another crash, or none, in the place of one; numbers from 0."""
         kills = [*self.kills]

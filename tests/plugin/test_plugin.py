@@ -230,3 +230,26 @@ def test_replay_skips_every_case_but_its_own(gate: pytest.Pytester) -> None:
     result = gate.runpytest_subprocess("test_story.py", "--replay", "story/sqlite@123abc", "-rs")
     result.assert_outcomes(failed=1, skipped=1)
     result.stdout.fnmatch_lines(["*--replay asks for another case: story/sqlite@123abc*"])
+
+
+BROKEN_OFF = """
+from harness.errors import HarnessError
+from harness.sweep import Sweep
+from scenarios.test_every_point import SCENARIO
+
+def boom(self, trial):
+    raise HarnessError("no process to be had")
+
+def test_a_sweep(crashgate, monkeypatch):
+    monkeypatch.setattr(Sweep, "run", boom)
+    crashgate.sweep(SCENARIO, "json")
+"""
+
+
+def test_a_trial_that_could_not_be_made_is_never_counted_as_passed(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(BROKEN_OFF)
+    result = pytester.runpytest_subprocess("--crash-budget", "3", "--maxfail", "2")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["every-point  json  0 of * points hit, 0 of 2 trials passed"])
