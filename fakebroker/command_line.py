@@ -20,6 +20,7 @@ from typing import Annotated, NoReturn, TextIO
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from typer.core import TyperOption
 
 from fakebroker.broker import Broker
 from fakebroker.clock import Clock, LockstepClock, RealClock, wall_now
@@ -339,6 +340,10 @@ def describe_market(tape: Tape | None) -> str:
 
 # Built once: a process that is forked from one that has imported this does not pay for it again.
 COMMAND = typer.main.get_command(app)
+for _option in COMMAND.params:
+    if isinstance(_option, TyperOption):
+        # What checks a value is made on first use otherwise, 1 ms each, in every process.
+        _option.get_runtime_param()
 
 
 def main() -> None:

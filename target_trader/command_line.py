@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup, TyperOption
 
 from target_trader.clock import Clock, MarketClock, SystemClock
 from target_trader.commands import ConfigFile, RedisUrl, StateDir, Store, StoreFactory, add_commands
@@ -121,11 +122,16 @@ def command_of(
     trader_class: type[Trader], orders_factory: OrdersFactory, store_factory: StoreFactory
 ) -> Callable[..., object]:
     """The command line around the parts of a bot, ready to be called."""
-    return typer.main.get_command(
-        build_app(
-            trader_class=trader_class, orders_factory=orders_factory, store_factory=store_factory
-        )
+    app = build_app(
+        trader_class=trader_class, orders_factory=orders_factory, store_factory=store_factory
     )
+    made = typer.main.get_command(app)
+    for command in (made.commands if isinstance(made, TyperGroup) else {}).values():
+        for option in command.params:
+            if isinstance(option, TyperOption):
+                # What checks a value is made on first use otherwise, 1 ms each, in every process.
+                option.get_runtime_param()
+    return made
 
 
 def trade_as(

@@ -32,6 +32,7 @@ from harness.history.records import (
 
 BUSTED = re.compile(r"execution (\S+) was busted")
 EVENTS: TypeAdapter[list[Event]] = TypeAdapter(list[Event])
+MESSAGES: TypeAdapter[list[WireMessage]] = TypeAdapter(list[WireMessage])
 RecordT = TypeVar("RecordT", bound=Record)
 
 
@@ -79,18 +80,7 @@ class History:
             raise UserError(f"{path} is not a history: it is not UTF-8 text ({error})") from error
         if not text:
             raise UserError(f"the history {path} is empty: the run wrote nothing")
-        lines: list[Mapping[str, Any]] = []
-        for number, line in enumerate(text.splitlines(), start=1):
-            try:
-                parsed = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(
-                    f"{path.name} line {number} is damaged or cut off: {error}: {line[:60]!r}"
-                ) from error
-            if not isinstance(parsed, dict):
-                raise UserError(f"{path.name} line {number} is not an object: {line[:60]!r}")
-            lines.append(parsed)
-        return cls.of(lines, name=path.name)
+        return cls.of(read_lines(text, name=path.name), name=path.name)
 
     def of_kind(self, kind: str) -> tuple[Event, ...]:
         """The events of one kind."""
@@ -107,6 +97,15 @@ class History:
     @cached_property
     def _by_seq(self) -> dict[int, Event]:
         return {event.seq: event for event in self.events}
+
+    @cached_property
+    def turns(self) -> tuple[Event, ...]:
+        """The events without the messages on the wire, but with the errors that were sent."""
+        return tuple(
+            event
+            for event in self.events
+            if _direction(event) is None or event.data.get("message") == "error"
+        )
 
     @cached_property
     def fills(self) -> tuple[Fill, ...]:
@@ -151,12 +150,20 @@ class History:
     @cached_property
     def messages(self) -> tuple[WireMessage, ...]:
         """Every message on the wire, those that were lost included."""
-        found = [
-            self._parse(WireMessage, event, direction=way, lost=event.kind == "lost")
+        told = [
+            {**event.data, "direction": way, "lost": event.kind == "lost"}
             for event in self.events
             if (way := _direction(event)) is not None
         ]
-        return tuple(found)
+        try:
+            return tuple(MESSAGES.validate_python(told))
+        except ValidationError as error:
+            place = error.errors(include_url=False)[0]["loc"][0]
+            assert isinstance(place, int), "a list's errors begin with the place in it"
+            raise UserError(
+                f"{self.name}: event {told[place]['seq']} ({told[place]['kind']}): "
+                f"{first_words(error, skip=1)}"
+            ) from error
 
     def received(self, message: str) -> tuple[WireMessage, ...]:
         """The messages of one kind that the broker took in."""
@@ -230,13 +237,45 @@ class History:
     def _typed(self, record: type[RecordT], kind: str) -> tuple[RecordT, ...]:
         return tuple(self._parse(record, event) for event in self.of_kind(kind))
 
-    def _parse(self, record: type[RecordT], event: Event, **more: Any) -> RecordT:  # noqa: ANN401 - handed on to the model
+    def _parse(self, record: type[RecordT], event: Event) -> RecordT:
         try:
-            return record.model_validate({**event.data, **more})
+            return record.model_validate(event.data)
         except ValidationError as error:
             raise UserError(
                 f"{self.name}: event {event.seq} ({event.kind}): {first_words(error)}"
             ) from error
+
+
+def read_lines(text: str, *, name: str) -> list[Mapping[str, Any]]:
+    """Read the JSON object on each line.
+
+    Raises:
+        UserError: a line holds none; the message has its number.
+    """
+    lines = text.splitlines()
+    try:
+        # All at once where all is well; one by one to find out which line is not.
+        parsed: list[Any] = json.loads(f"[{','.join(lines)}]")
+    except json.JSONDecodeError:
+        parsed = []
+    if len(parsed) == len(lines) and all(isinstance(each, dict) for each in parsed):
+        return parsed
+    return [read_line(line, where=f"{name} line {n}") for n, line in enumerate(lines, start=1)]
+
+
+def read_line(line: str, *, where: str) -> Mapping[str, Any]:
+    """Read one line.
+
+    Raises:
+        UserError: it holds no JSON object.
+    """
+    try:
+        parsed = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where} is damaged or cut off: {error}: {line[:60]!r}") from error
+    if not isinstance(parsed, dict):
+        raise UserError(f"{where} is not an object: {line[:60]!r}")
+    return parsed
 
 
 def _direction(event: Event) -> str | None:

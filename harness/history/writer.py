@@ -7,7 +7,8 @@ run that breaks off keeps its history.
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +19,10 @@ from harness.history.belief import Belief
 from harness.points.quiet import NEW_YORK
 
 Line = dict[str, Any]
+JOURNAL_LINE = re.compile(
+    r'\{"seq": ?\d+, ?(?P<rest>"time": ?"(?P<time>[^"]+)", ?"kind": ?".*\})'
+)
+"""How a finished line of the broker's journal looks (`fakebroker/journal.py`)."""
 
 
 class HistoryWriter:
@@ -29,13 +34,13 @@ class HistoryWriter:
         self._file = path.open("x", encoding="utf-8")
         self._rest = ""
         self._seq = 0
-        self._time: datetime | None = None
+        self._told = ""
 
     @property
     def time(self) -> datetime:
         """Exchange time of the last line."""
-        assert self._time is not None, "nothing has been written"
-        return self._time
+        assert self._told, "nothing has been written"
+        return datetime.fromisoformat(self._told)
 
     def __enter__(self) -> Self:
         return self
@@ -46,8 +51,7 @@ class HistoryWriter:
 
     def drain(self) -> None:
         """Take over what the broker has written since the last time."""
-        for record in self._fresh():
-            self._write("broker", record)
+        self._take_over(self._fresh())
 
     def note(self, kind: str, now: datetime, **fields: Any) -> None:  # noqa: ANN401 - any JSON
         """Add an event of the harness after everything that the broker has written so far.
@@ -67,13 +71,11 @@ class HistoryWriter:
         cause stands before effect in a history.
         """
         fresh = self._fresh()
-        lost = [number for number, record in enumerate(fresh) if is_disconnect(record)]
+        lost = [number for number, line in enumerate(fresh) if is_disconnect(line)]
         place = lost[0] if lost else len(fresh)
-        for record in fresh[:place]:
-            self._write("broker", record)
+        self._take_over(fresh[:place])
         self._own(kind, now, fields)
-        for record in fresh[place:]:
-            self._write("broker", record)
+        self._take_over(fresh[place:])
 
     def note_belief(
         self, now: datetime, belief: Mapping[str, Any], *, life: int, when: str
@@ -90,25 +92,41 @@ class HistoryWriter:
     def _own(self, kind: str, now: datetime, fields: Mapping[str, Any]) -> None:
         self._write("harness", {"time": exchange_time(now), "kind": kind, **fields})
 
-    def _fresh(self) -> list[Line]:
+    def _fresh(self) -> list[str]:
         *lines, self._rest = (self._rest + self._journal.read()).split("\n")
-        try:
-            return [json.loads(line) for line in lines]
-        except json.JSONDecodeError as error:
-            raise HarnessError(f"the broker's journal is damaged: {error}") from error
+        return lines
+
+    def _take_over(self, lines: Sequence[str]) -> None:
+        """Write lines of the journal, each with a number of ours and its source.
+
+        They are not parsed: a run takes over a thousand of them, and only the beginning changes.
+
+        Raises:
+            HarnessError: a line does not begin as the journal's do.
+        """
+        for line in lines:
+            found = JOURNAL_LINE.match(line)
+            if found is None:
+                raise HarnessError(f"the broker's journal is damaged: {line[:80]!r}")
+            self._seq += 1
+            self._told = found["time"]
+            self._file.write(f'{{"seq":{self._seq},"source":"broker",{line[found.start("rest"):]}\n')
+        self._file.flush()
 
     def _write(self, source: str, record: Line) -> None:
         self._seq += 1
-        rest = {name: value for name, value in record.items() if name not in {"seq", "source"}}
-        self._time = datetime.fromisoformat(record["time"])
-        line = {"seq": self._seq, "source": source, **rest}
+        self._told = record["time"]
+        line = {"seq": self._seq, "source": source, **record}
         self._file.write(json.dumps(line, separators=(",", ":"), ensure_ascii=False) + "\n")
         self._file.flush()
 
 
-def is_disconnect(record: Line) -> bool:
-    """Whether a journal record says that a client's connection is gone."""
-    return record.get("kind") == "session" and record.get("event") == "disconnected"
+def is_disconnect(line: str) -> bool:
+    """Whether a line of the journal says that a client's connection is gone."""
+    if '"disconnected"' not in line:
+        return False
+    record = json.loads(line)
+    return bool(record.get("kind") == "session" and record.get("event") == "disconnected")
 
 
 def exchange_time(now: datetime) -> str:

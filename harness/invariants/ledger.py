@@ -122,15 +122,19 @@ class Moment:
     ledger: Ledger
 
 
-def replay(history: History) -> Iterator[tuple[Event, Ledger]]:
+def replay(history: History, *, messages: bool = False) -> Iterator[tuple[Event, Ledger]]:
     """Each event with the ledger as it stands before the event is applied.
+
+    Args:
+        history: the run.
+        messages: also the messages on the wire. They move nothing, and are most of a history.
 
     The ledger is one object that moves on; look at it before asking for the next event.
     """
     fills = {fill.seq: fill for fill in history.fills}
     orders = {order.seq: order for order in history.orders}
     ledger = Ledger()
-    for event in history.events:
+    for event in history.events if messages else history.turns:
         yield event, ledger
         ledger.link.apply(event)
         if event.seq in fills:

@@ -50,7 +50,7 @@ def timeline(history: History, findings: Iterable[Finding]) -> list[Line]:
     orders = {order.seq: order for order in history.orders}
     lines: list[Line] = []
     alive = False
-    for event, ledger in replay(history):
+    for event, ledger in replay(history, messages=True):
         alive = {"launched": True, "killed": False, "exited": False}.get(event.kind, alive)
         told: tuple[str, str] | None
         if event.seq in fills:
