@@ -6,7 +6,7 @@ which they arrived, so that a crash point between two messages is a place and no
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -119,6 +119,10 @@ class Broker:
         self._inbox: deque[tuple[Session, Event]] = deque()
         self._held: _HeldRequest | None = None
         self._arm_settings()
+
+    def write_journal_to(self, sink: Callable[[str], None]) -> None:
+        """Write everything from now on into another journal."""
+        self._journal.go_on_in(sink)
 
     # Inputs from the sockets
 

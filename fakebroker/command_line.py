@@ -25,7 +25,7 @@ from typer.core import TyperOption
 from fakebroker.broker import Broker
 from fakebroker.clock import Clock, LockstepClock, RealClock, wall_now
 from fakebroker.faults import FaultFileError, parse_faults
-from fakebroker.journal import EXCHANGE_ZONE, Journal
+from fakebroker.journal import EXCHANGE_ZONE, Journal, line_writer
 from fakebroker.market.source import Market
 from fakebroker.market.synthetic import PREFIX, parse_spec, synthetic_tape
 from fakebroker.market.tape import Tape, TapeError
@@ -166,7 +166,7 @@ async def run(
     control: SideDoor,
     announce: Callable[[int], None],
     *,
-    keep: Callable[[], None],
+    keep: Callable[[], None] | None,
     show: Callable[[Gateway], contextlib.AbstractContextManager[object]],
 ) -> None:
     """Serve until SIGTERM, SIGINT or a `shutdown` on the control socket.
@@ -294,10 +294,10 @@ def open_store(
         fail(str(error))
 
 
-def keep_books(broker: Broker, store: Store | None) -> Callable[[], None]:
+def keep_books(broker: Broker, store: Store | None) -> Callable[[], None] | None:
     """Let the broker go on from the books of a store; return what puts them there."""
     if store is None:
-        return lambda: None
+        return None
     if store.kept is not None:
         broker.reopen(store.kept)
     return lambda: store.keep(broker.durable())
@@ -311,18 +311,6 @@ def live_view(gateway: Gateway) -> contextlib.AbstractContextManager[object]:
 def no_view(_: Gateway) -> contextlib.AbstractContextManager[object]:
     """Show nothing."""
     return contextlib.nullcontext()
-
-
-def line_writer(file: TextIO | None) -> Callable[[str], None]:
-    """Return what writes one journal line; each line is complete on disk before the next input."""
-    if file is None:
-        return lambda _line: None
-
-    def write(line: str) -> None:
-        file.write(line + "\n")
-        file.flush()
-
-    return write
 
 
 def describe_market(tape: Tape | None) -> str:

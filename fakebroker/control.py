@@ -32,7 +32,10 @@ from fakebroker.control_messages import (
     FaultsRequest,
     FaultState,
     FillRequest,
+    Forked,
+    ForkRequest,
     HealRequest,
+    LoseClientsRequest,
     ManualOrderRequest,
     Message,
     PassTimeRequest,
@@ -52,6 +55,7 @@ from fakebroker.faults import Fault
 # A line holds one request; the largest answer is the books of a day, far below this.
 LINE_LIMIT_BYTES = 16 * 1024 * 1024
 DEADLINE_SECONDS = 30.0
+FORKED_BYTES_MAX = 4096
 
 _REQUEST: TypeAdapter[ControlRequest] = TypeAdapter(ControlRequest)
 AnswerT = TypeVar("AnswerT", bound=Message)
@@ -133,6 +137,7 @@ class ControlClient:
         """Connect to the socket at a path, or take over one that is connected."""
         self._socket = connect(place) if isinstance(place, Path) else place
         self._socket.settimeout(deadline_seconds)
+        self._deadline_seconds = deadline_seconds
         self._lines = self._socket.makefile("rb")
         self._number = 0
         self._told = b""
@@ -219,6 +224,26 @@ class ControlClient:
         """Return every fault that was armed and how far it has come."""
         return self._ask(FaultsRequest(), Faults).faults
 
+    def fork(self, journal: Path) -> tuple[Forked, "ControlClient"]:
+        """Make a second broker with these books (lockstep only); it ends with the client returned.
+
+        Args:
+            journal: The new file that it writes its journal to.
+        """
+        self._number += 1
+        line = self._send(ForkRequest(journal=str(journal)))
+        try:
+            reply, descriptors, _, _ = socket.recv_fds(self._socket, FORKED_BYTES_MAX, 1)
+        except OSError as error:
+            raise ControlError(f"the broker does not answer {line}: {error}") from error
+        forked = Forked.model_validate_json(self._result_of(reply, line))
+        connection = socket.socket(fileno=descriptors[0])
+        return forked, ControlClient(connection, deadline_seconds=self._deadline_seconds)
+
+    def lose_clients(self) -> None:
+        """Let the connections of all clients be gone."""
+        self._ask(LoseClientsRequest(), Done)
+
     def shutdown(self) -> None:
         """End the broker process."""
         self._ask(ShutdownRequest(), Done)
@@ -229,12 +254,24 @@ class ControlClient:
     def _answer_to(self, request: Message) -> bytes:
         """Send a request and return the JSON of its answer."""
         self._number += 1
-        line = f'{{"id": {self._number}, {request.model_dump_json()[1:]}'
+        line = self._send(request)
         try:
-            self._socket.sendall(line.encode() + b"\n")
             reply = self._lines.readline(LINE_LIMIT_BYTES)
         except OSError as error:
             raise ControlError(f"the broker does not answer {line}: {error}") from error
+        return self._result_of(reply, line)
+
+    def _send(self, request: Message) -> str:
+        """Send a request under the present number and return its line."""
+        line = f'{{"id": {self._number}, {request.model_dump_json()[1:]}'
+        try:
+            self._socket.sendall(line.encode() + b"\n")
+        except OSError as error:
+            raise ControlError(f"the broker does not answer {line}: {error}") from error
+        return line
+
+    def _result_of(self, reply: bytes, line: str) -> bytes:
+        """Take the result out of a reply to a line."""
         if not reply.endswith(b"\n"):
             raise ControlError(f"the broker hung up on {line}")
         head = head_of(self._number)

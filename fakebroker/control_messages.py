@@ -257,6 +257,20 @@ class FaultsRequest(Message):
     do: Literal["faults"] = "faults"
 
 
+class ForkRequest(Message):
+    """Make a second broker with these books; the answer carries its control connection."""
+
+    do: Literal["fork"] = "fork"
+    journal: str
+    """Path of the new file that it writes its journal to."""
+
+
+class LoseClientsRequest(Message):
+    """The connections of all clients are gone, as when their processes die."""
+
+    do: Literal["lose_clients"] = "lose_clients"
+
+
 class ShutdownRequest(Message):
     """End the process."""
 
@@ -279,9 +293,18 @@ ControlRequest = Annotated[
     | FaultRequest
     | HealRequest
     | FaultsRequest
+    | ForkRequest
+    | LoseClientsRequest
     | ShutdownRequest,
     Field(discriminator="do"),
 ]
+
+
+class Forked(Message):
+    """A second broker: its process, and its port on the address of the first."""
+
+    pid: int
+    port: int
 
 
 class FaultNumber(Message):
@@ -309,4 +332,4 @@ class Done(Message):
     """The answer to a request that has nothing to tell."""
 
 
-Result = Status | Step | Books | FaultNumber | Faults | Done
+Result = Status | Step | Books | FaultNumber | Faults | Forked | Done

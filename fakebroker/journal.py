@@ -2,12 +2,13 @@
 
 A record is one JSON object on one line. It holds exchange time only: no wall clock, no ports, no
 paths and no process ids, so that the same inputs give the same bytes. The journal knows no file;
-whoever made it hands it a sink for finished lines.
+whoever made it hands it a sink for finished lines (`line_writer`).
 """
 
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import TextIO
 from zoneinfo import ZoneInfo
 
 from fakebroker.control_messages import Point
@@ -40,6 +41,10 @@ class Journal:
     def seq(self) -> int:
         """The number of the last record, 0 before the first."""
         return self._seq
+
+    def go_on_in(self, sink: Callable[[str], None]) -> None:
+        """Hand all further lines to another sink."""
+        self._sink = sink
 
     def go_on_after(self, seq: int) -> None:
         """Number the next record as if `seq` records had been written."""
@@ -127,6 +132,18 @@ class Journal:
             case PositionChanged():
                 # Follows from the fill, which carries position_after.
                 return
+
+
+def line_writer(file: TextIO | None) -> Callable[[str], None]:
+    """Return what writes one journal line; each line is complete on disk before the next input."""
+    if file is None:
+        return lambda _line: None
+
+    def write(line: str) -> None:
+        file.write(line + "\n")
+        file.flush()
+
+    return write
 
 
 def order_fields(order: OrderView) -> dict[str, Scalar]:

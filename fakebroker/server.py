@@ -7,6 +7,7 @@ anything else, and a control answer describes a settled broker.
 
 import asyncio
 import itertools
+import os
 import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +30,9 @@ from fakebroker.control_messages import (
     Faults,
     FaultsRequest,
     FillRequest,
+    ForkRequest,
     HealRequest,
+    LoseClientsRequest,
     ManualOrderRequest,
     PassTimeRequest,
     PriceRequest,
@@ -45,6 +48,7 @@ from fakebroker.control_messages import (
 )
 from fakebroker.exchange.errors import ExchangeError
 from fakebroker.fault_engine import FaultError
+from fakebroker.fork import Ends, Handed, fork
 from fakebroker.guard import Farewells, Guard
 from fakebroker.market.postpone import PostponeError
 from fakebroker.outbox import (
@@ -69,11 +73,13 @@ class Gateway:
         clock: Clock,
         *,
         lockstep: bool,
-        keep: Callable[[], None] = lambda: None,
+        keep: Callable[[], None] | None = None,
     ) -> None:
         """Serve a broker; `keep` puts its books on the disk before the answers leave."""
         self._broker = broker
-        self._keep = keep
+        self._keep = keep or (lambda: None)
+        self._is_kept = keep is not None
+        self._handed: Handed | None = None
         self._clock = clock
         self._lockstep = lockstep
         self._transports: dict[int, asyncio.Transport] = {}
@@ -233,11 +239,50 @@ class Gateway:
                     self._carry_out(self._broker.heal(chosen, now))
                 case FaultsRequest():
                     return Faults(faults=self._broker.faults())
+                case ForkRequest(journal=journal):
+                    return self._fork(Path(journal))
+                case LoseClientsRequest():
+                    self._lose_clients()
                 case ShutdownRequest():
                     self.stopped.set()
         except (PointError, ExchangeError, FaultError, PostponeError) as error:
             raise ControlError(str(error)) from error
         return Done()
+
+    def _fork(self, journal: Path) -> Result:
+        if not self._lockstep or self._is_kept:
+            raise ControlError(
+                "fork needs --clock lockstep and no --state-dir: two brokers cannot share "
+                "a clock of the wall or the books on a disk"
+            )
+        self._handed = fork(self._host, journal, self._go_on)
+        return self._handed.answer
+
+    def take_handed(self) -> Handed | None:
+        """Return, once, what goes with the answer that has just been made."""
+        handed, self._handed = self._handed, None
+        return handed
+
+    async def _go_on(self, ends: Ends) -> None:
+        """In a fork: serve the same broker from a port of its own until its control ends."""
+        self._broker.write_journal_to(ends.write)
+        twin = Gateway(self._broker, self._clock, lockstep=True)
+        twin._sessions, twin._host = self._sessions, self._host
+        twin.port = ends.listener.getsockname()[1]
+        await twin._serve_on(ends.listener)
+        await twin.serve_control(ends.control)
+        await twin.stopped.wait()
+        await twin.close()
+
+    def _lose_clients(self) -> None:
+        now = self._clock.now()
+        for session in [each.number for each in self._broker.sessions()]:
+            transport = self._transports.pop(session, None)
+            if transport is not None:
+                transport.abort()
+            self._farewells.over(session)
+            self._guard.gone(session)
+            self._carry_out(self._broker.disconnect(session, now))
 
     def _step(self) -> Result:
         if not self._lockstep:
@@ -402,6 +447,7 @@ class _ControlSocket(asyncio.Protocol):
     """One connection to the control socket: a request a line, an answer a line."""
 
     def __init__(self, gateway: Gateway, *, lost: Callable[[], None] = lambda: None) -> None:
+        self._gateway = gateway
         self._serve: Callable[[ControlRequest], Result] = gateway.serve
         self._lost = lost
         self._unread = b""
@@ -415,9 +461,22 @@ class _ControlSocket(asyncio.Protocol):
         assert self._transport is not None
         *lines, self._unread = (self._unread + data).split(b"\n")
         for line in lines:
-            self._transport.write(answer_line(line, self._serve))
+            answer = answer_line(line, self._serve)
+            handed = self._gateway.take_handed()
+            if handed is None:
+                self._transport.write(answer)
+            else:
+                self._hand_over(answer, handed.control)
         if len(self._unread) > LINE_LIMIT_BYTES:
             self._transport.abort()
+
+    def _hand_over(self, answer: bytes, connection: socket.socket) -> None:
+        """Send an answer and an open connection with it; every answer before it has left."""
+        assert self._transport is not None
+        assert self._transport.get_write_buffer_size() == 0, "who asks has read all before"
+        number = self._transport.get_extra_info("socket").fileno()
+        with connection, socket.socket(fileno=os.dup(number)) as wire:
+            socket.send_fds(wire, [answer], [connection.fileno()])
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - however it ended
         self._lost()

@@ -4,15 +4,18 @@ Everything that happens is written to the history at the moment that the run fix
 is quiet, when the broker stands still, or when the bot is dead and the broker has noticed.
 """
 
+import contextlib
 import re
 import signal
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Self, assert_never
+from typing import Literal, Self
 
 from fakebroker.control import ControlClient
-from fakebroker.control_messages import Point
+from fakebroker.control_messages import Point, Status
+from harness.beliefs import Beliefs, Told, memory_of
 from harness.broker_process import BrokerProcess
 from harness.case import Case, Crash
 from harness.clock import Deadline, Stopwatch
@@ -75,6 +78,8 @@ class Equipment:
     failpoints: tuple[str, ...] = ()
     copies: Copies | None = None
     dart: Dart | None = None
+    goes_on: bool = False
+    beliefs: Beliefs | None = None
     watch: Stopwatch = field(default_factory=Stopwatch)
 
     def servers(self) -> dict[int, str]:
@@ -153,6 +158,22 @@ class BotLife:
             HarnessError: the crash point cannot be armed, or the bot does not go quiet.
             ControlError: the broker is gone or refuses.
         """
+        with contextlib.closing(self.stops()) as stops:
+            try:
+                standing = next(stops)
+            except StopIteration as end:
+                outcome: Outcome = end.value
+                return outcome
+            self.kill(standing.now)
+            return Died(planned=True)
+
+    def stops(self) -> Generator[Status, None, Outcome]:
+        """Launch the bot and stay with it; yields whenever it stands at its crash point.
+
+        Raises:
+            HarnessError: the crash point cannot be armed, or the bot does not go quiet.
+            ControlError: the broker is gone or refuses.
+        """
         self._arm()
         kit = self._kit
         with kit.watch.part("fork"):
@@ -160,11 +181,28 @@ class BotLife:
         self._throw_dart()
         watch = Watch(child, kit.control, queues=kit.queues, neighbour=kit.redis, calls=self._calls)
         with kit.watch.part("connect" if self._number == 1 else "recover"):
-            outcome = self._await_ready(watch)
+            outcome = yield from self._await_ready(watch)
         if outcome is not None:
             return outcome
         with kit.watch.part("run"):
-            return self._follow_tape(watch)
+            return (yield from self._follow_tape(watch))
+
+    def go_on(self, crash: Crash) -> None:
+        """Go on from where the bot stands to a later point."""
+        self._crash = crash
+        if isinstance(crash.point, SystemCall) and self._calls is not None:
+            self._calls.go_on(crash.point)
+
+    def is_past(self, crash: Crash) -> bool:
+        """Whether the bot has gone by a point between two bars or at a system call."""
+        match crash.point:
+            case SystemCall() as point:
+                return self._calls is None or self._calls.is_past(point)
+            case Quiet() as point:
+                played = self._kit.control.status().bars_played
+                return played > self._case.bars_through(point.after_bar)
+            case _:
+                return True
 
     @property
     def was_failed(self) -> bool:
@@ -212,9 +250,7 @@ class BotLife:
         if command is None:
             return
         with self._kit.watch.part("ask the bot"):
-            code, out, err = self._kit.launcher.run_to_end(
-                command, seconds=STATE_SECONDS, environment=self._kit.session.environment
-            )
+            code, out, err = self._ask(command)
         if code != 0:
             # A finding, not a failure of ours: at every instant the state must be readable.
             last = (err.strip().splitlines() or ["no words"])[-1]
@@ -226,6 +262,26 @@ class BotLife:
             return
         belief = read_belief(out)
         self._kit.history.note_belief(self._now(), belief, life=self._number, when=when)
+
+    def _ask(self, command: Sequence[str]) -> Told:
+        """Run the `state` command, unless it is known what it says of what is there."""
+        kit, session = self._kit, self._kit.session
+        words = [kit.scrub(word) for word in (*command, *map(str, session.environment.items()))]
+        folder, beliefs, memory = Path(session.state_dir), kit.beliefs, ""
+        if beliefs is not None:
+            memory = memory_of(words, folder, redis_url=session.redis_url)
+            known = beliefs.known(memory)
+            if known is not None:
+                return known
+        told = Told(
+            *kit.launcher.run_to_end(
+                command, seconds=STATE_SECONDS, environment=session.environment
+            )
+        )
+        if beliefs is not None:
+            after = memory_of(words, folder, redis_url=session.redis_url)
+            beliefs.learn(memory, told, after=after)
+        return told
 
     def _now(self) -> datetime:
         return self._kit.control.status().now
@@ -259,6 +315,7 @@ class BotLife:
             servers=kit.servers(),
             now=lambda: self._time,
             target=point if isinstance(point, SystemCall) else None,
+            goes_on=kit.goes_on,
             faults=[each for each in self._case.call_faults if each.life == self._number],
         )
         return self._child
@@ -306,7 +363,7 @@ class BotLife:
             case _:
                 return
 
-    def _await_ready(self, watch: Watch) -> Outcome | None:
+    def _await_ready(self, watch: Watch) -> Generator[Status, None, Outcome | None]:
         """Wait until the bot has bars and is quiet; None then."""
         limits = self._kit.limits
         deadline, patience = Deadline(limits.ready), Deadline(limits.patience)
@@ -314,10 +371,14 @@ class BotLife:
             settled = watch.settle(seconds=self._kit.limits.quiet)
             self._look_for_dart(settled)
             self._note_failed_calls()
-            ended = self._ended(settled)
-            if ended is not None:
-                return ended
-            assert isinstance(settled, Quieted), "halted and gone have been dealt with"
+            if isinstance(settled, Gone):
+                return self._found_dead(settled.code)
+            if self._stands(settled):
+                yield settled.status
+                # However long it stood there, it was not the bot that took the time.
+                deadline, patience = Deadline(limits.ready), Deadline(limits.patience)
+                continue
+            assert isinstance(settled, Quieted), "whatever else it does has been dealt with"
             if settled.status.subscriptions > 0:
                 self._kit.history.note("ready", settled.status.now, life=self._number)
                 return None
@@ -331,20 +392,19 @@ class BotLife:
         self._kit.history.note("not_ready", self._now(), life=self._number)
         return NeverReady()
 
-    def _follow_tape(self, watch: Watch) -> Outcome:
+    def _follow_tape(self, watch: Watch) -> Generator[Status, None, Outcome]:
         """Play step by step, each step when the bot is quiet."""
         while True:
             settled = watch.settle(seconds=self._kit.limits.quiet)
             self._look_for_dart(settled)
             self._note_failed_calls()
-            ended = self._ended(settled)
-            if ended is not None:
-                return ended
+            if isinstance(settled, Gone):
+                return self._found_dead(settled.code)
             self._kit.history.drain()
-            assert isinstance(settled, Quieted), "halted and gone have been dealt with"
-            if self._is_quiet_point(settled):
-                self._kill(settled.status.now)
-                return Died(planned=True)
+            if self._stands(settled) or self._is_quiet_point(settled):
+                yield settled.status
+                continue
+            assert isinstance(settled, Quieted), "whatever else it does has been dealt with"
             if not self._may_play(settled):
                 return EndOfTape()
             self._step()
@@ -353,27 +413,26 @@ class BotLife:
         due, last = settled.status.next_due, self._case.ends_at
         return due is not None and (last is None or due - settled.status.postponed <= last)
 
-    def _is_quiet_point(self, settled: Quieted) -> bool:
+    def _is_quiet_point(self, settled: Quieted | Halted | Held) -> bool:
         if self._crash is None or not isinstance(self._crash.point, Quiet):
             return False
         point, played = self._crash.point, settled.status.bars_played
         wanted = self._case.bars_through(point.after_bar)
         return played > wanted or (played == wanted and self._since_bar >= point.events)
 
-    def _ended(self, settled: Settled) -> Outcome | None:
-        """Write down a death, or kill at the broker's standstill; None when the bot lives on."""
-        match settled:
-            case Quieted():
-                return None
-            case Halted(status=status) | Held(status=status):
-                self._kill(status.now)
-                return Died(planned=True)
-            case Gone(code=code):
-                return self._found_dead(code)
-            case _:
-                assert_never(settled)
+    def _stands(self, settled: Quieted | Halted | Held) -> bool:
+        """Whether the bot stands at a point at which it can be killed whatever it waits for."""
+        if not isinstance(settled, Quieted):
+            return True
+        point = None if self._crash is None else self._crash.point
+        return (
+            isinstance(point, SystemCall)
+            and self._calls is not None
+            and self._calls.stands_after(point)
+        )
 
-    def _kill(self, now: datetime) -> None:
+    def kill(self, now: datetime) -> None:
+        """Kill the bot where it stands; in a run that has branched off it is dead by itself."""
         assert self._crash is not None, "a kill without a planned crash"
         kit = self._kit
         with kit.watch.part("kill"):
@@ -382,7 +441,10 @@ class BotLife:
             )
             if self._dart is not None:
                 kit.history.note("landed", now, slug=slug_of(self._crash.point))
-            self._require_child().kill()
+            if self._child is None:
+                kit.control.lose_clients()
+            else:
+                self._child.kill()
             if kit.control.status().halted is not None:
                 kit.control.release(deliver=self._crash.arrives)
             self._await_disconnect()
@@ -410,7 +472,8 @@ class BotLife:
 
     def _await_disconnect(self) -> None:
         """Wait until the broker has noticed that the bot's connections are gone."""
-        self._require_child().kill()  # What the bot had started may still hold its connection.
+        if self._child is not None:
+            self._child.kill()  # What the bot had started may still hold its connection.
         deadline = Deadline(DISCONNECT_SECONDS)
         while self._kit.control.status().sessions:
             if deadline.passed:

@@ -18,7 +18,7 @@ from harness.history import History
 from harness.report.terminal import report
 from harness.result import Result, Verdict
 from harness.scenario import Scenario
-from harness.sweep import Depth, Sweep
+from harness.sweep import Depth, Sweep, share
 from harness.targets import BotSpec
 from harness.token import Token
 from harness.user_properties import COLUMNS, PREFIX, SWEPT
@@ -66,7 +66,7 @@ class Gate:
             with self._judged():
                 self.settle(sweep.judge_clean(), quietly=True)
             trials = sweep.plan() if self._replay is None else (self._wanted_trial(sweep),)
-            self._take(sweep, trials[part::parts], whole=trials)
+            self._take(sweep, share(trials, part, parts), whole=trials)
         except UserError as error:
             pytest.fail(str(error), pytrace=False)
 

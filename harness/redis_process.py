@@ -22,6 +22,7 @@ GOODBYE_SECONDS = 10.0
 PAUSE_SECONDS = 0.002
 CLIENTS_NAME = "redis.clients"
 CONTENTS_NAME = "redis.contents"
+NOTHING: Mapping[str, bytes] = {}
 
 
 class RedisProcess:
@@ -30,18 +31,21 @@ class RedisProcess:
     Args:
         folder: where its log, its notes and what it is to hold are written; must exist.
         launcher: how the process is started.
+        contents: what it holds from the start, see `start`.
 
     Raises:
         HarnessError: it does not start; the message has its last words.
     """
 
-    def __init__(self, folder: Path, *, launcher: Launcher = EXEC) -> None:
+    def __init__(
+        self, folder: Path, *, launcher: Launcher = EXEC, contents: Mapping[str, bytes] = NOTHING
+    ) -> None:
         self._log = folder / "redis.log"
         self._clients = folder / CLIENTS_NAME
         self._contents = folder / CONTENTS_NAME
         self._launcher = launcher
         self.port = 0
-        self.child = self._start({})
+        self.child = self._start(contents)
 
     def stop(self) -> None:
         """Kill it, with everything that it holds; whoever is connected loses the connection."""
@@ -125,17 +129,20 @@ class RedisProcess:
 
 
 @contextlib.contextmanager
-def running_redis(folder: Path, *, launcher: Launcher = EXEC) -> Iterator[RedisProcess]:
-    """Start an empty Redis; it is gone when the context is left.
+def running_redis(
+    folder: Path, *, launcher: Launcher = EXEC, contents: Mapping[str, bytes] = NOTHING
+) -> Iterator[RedisProcess]:
+    """Start a Redis, empty or not; it is gone when the context is left.
 
     Args:
         folder: where its log and its notes are written; must exist.
         launcher: how the process is started.
+        contents: what it holds from the start, see `RedisProcess.start`.
 
     Raises:
         HarnessError: it does not start; the message has its last words.
     """
-    server = RedisProcess(folder, launcher=launcher)
+    server = RedisProcess(folder, launcher=launcher, contents=contents)
     try:
         yield server
     finally:

@@ -7,11 +7,12 @@ it. What the harness cannot do ends up in the history too, as the reason why the
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fakebroker.control import ControlError
+from harness.beliefs import Beliefs
 from harness.bot_life import PLAIN_LIMITS, BotLife, Died, EndOfTape, Equipment, Limits
 from harness.broker_process import running_broker
 from harness.case import Case, Crash
@@ -54,6 +55,9 @@ class RunFolder:
         return self.root / "clean"
 
 
+Branch = Callable[[RunFolder], contextlib.AbstractContextManager[Equipment]]
+
+
 def run_case(
     case: Case,
     bot: BotSpec,
@@ -64,6 +68,8 @@ def run_case(
     learns: bool = False,
     dart: Dart | None = None,
     watch: Stopwatch | None = None,
+    beliefs: Beliefs | None = None,
+    branch: Branch | None = None,
 ) -> Path:
     """Run a case and return the path of its history.
 
@@ -86,6 +92,9 @@ def run_case(
         learns: write down every system call at which the bot could be killed.
         dart: kill the first life at a random moment instead of a planned point.
         watch: is told how long each part took.
+        beliefs: what the bot has told in other runs, which it need not be asked again.
+        branch: makes what the lives share, where the run goes on from another one's at the first
+            crash (`trunk.py`); None begins at the beginning.
 
     Raises:
         UserError: the folder cannot be used, or this is not a Linux machine.
@@ -94,19 +103,27 @@ def run_case(
     watch = watch or Stopwatch()
     with contextlib.ExitStack() as cleanup:
         cleanup.enter_context(watch.part("begin and end"))
-        shared = prepared(case, bot, files, limits=limits, launcher=launcher, learns=learns)
-        kit = replace(cleanup.enter_context(shared), dart=dart, watch=watch)
-        kit.history.note("case", kit.control.status().now, **headline(case, bot))
+        shared: contextlib.AbstractContextManager[Equipment] = (
+            prepared(case, bot, files, limits=limits, launcher=launcher, learns=learns)
+            if branch is None
+            else branch(files)
+        )
+        given = cleanup.enter_context(shared)
+        kit = replace(given, dart=dart, watch=watch, beliefs=beliefs)
+        if branch is None:
+            kit.history.note("case", kit.control.status().now, **headline(case, bot))
         try:
-            play(case, kit)
+            play(case, kit, branched=branch is not None)
         except (HarnessError, ControlError) as error:
             # The run proves nothing from here on; the judge reads the reason in the history.
             kit.history.note("cut_short", kit.history.time, reason=kit.scrub(str(error)))
     return files.history
 
 
-def play(case: Case, kit: Equipment) -> None:
+def play(case: Case, kit: Equipment, *, branched: bool = False) -> None:
     """Steps 2 to 8: the lives of the bot, one after the other.
+
+    The first life of a run that has branched off is over: it stood where it is killed.
 
     A bot that gives up because a system call failed is started again, as whoever runs it would:
     its planned crash then belongs to the next life.
@@ -116,6 +133,12 @@ def play(case: Case, kit: Equipment) -> None:
         plans = [None, None]
     blocked = False
     number, given_up = 0, 0
+    if branched:
+        number, first = 1, case.crashes[0]
+        with BotLife(kit, case, number=number, crash=plans.pop(0)) as life:
+            life.kill(kit.control.status().now)
+            life.read_state("after kill")
+        blocked = live_through(first, kit, life=number)
     while plans:
         number += 1
         with BotLife(humbled(kit) if blocked else kit, case, number=number, crash=plans[0]) as life:
@@ -136,18 +159,23 @@ def play(case: Case, kit: Equipment) -> None:
         crash = life.crash
         if crash is None or outcome != Died(planned=True):
             break
-        kit.history.note("downtime", kit.control.status().now, words=crash.downtime.describe())
-        play_downtime(
-            crash.downtime,
-            kit.control,
-            stepped=kit.history.drain,
-            skipped=lambda act, reason: kit.history.note(
-                "skipped", kit.control.status().now, act=act, reason=reason
-            ),
-        )
-        blocked = crash.storage is not None and damage(crash.storage, kit, life=number)
+        blocked = live_through(crash, kit, life=number)
     kit.history.note_books(kit.control.books())
     kit.history.note("ended", kit.control.status().now)
+
+
+def live_through(crash: Crash, kit: Equipment, *, life: int) -> bool:
+    """Step 6: what happens while the bot is dead; whether it cannot save in its next life."""
+    kit.history.note("downtime", kit.control.status().now, words=crash.downtime.describe())
+    play_downtime(
+        crash.downtime,
+        kit.control,
+        stepped=kit.history.drain,
+        skipped=lambda act, reason: kit.history.note(
+            "skipped", kit.control.status().now, act=act, reason=reason
+        ),
+    )
+    return crash.storage is not None and damage(crash.storage, kit, life=life)
 
 
 def damage(fault: StorageFault, kit: Equipment, *, life: int) -> bool:

@@ -5,15 +5,18 @@ shows is its coverage: points hit over points learned.
 """
 
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fakebroker.control import ControlError
+from harness.beliefs import Beliefs
 from harness.bot_life import PLAIN_LIMITS, Limits
 from harness.case import Case
 from harness.clock import Stopwatch
 from harness.dart import Dart
 from harness.downtime.broker_faults import FAULTS
-from harness.errors import UserError
+from harness.errors import HarnessError, UserError
 from harness.explore.learned import call_kills, calls_of, passage_kills
 from harness.explore.plan import (
     Learned,
@@ -31,11 +34,13 @@ from harness.explore.shrink import shrink
 from harness.explore.trial import Kill, Trial
 from harness.history import History
 from harness.judge import judge
+from harness.points import CrashPoint
 from harness.result import Result, Verdict
-from harness.runner import run_case
+from harness.runner import Branch, run_case
 from harness.scenario import Scenario
 from harness.targets import BotSpec
 from harness.targets.process import EXEC, Launcher
+from harness.trunk import Trunk, branches_off
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class Sweep:
         launcher: how programs are started.
         limits: how long to wait before giving up on a run.
         watch: is told how long each part of the runs took.
+        branches: let runs branch off one that goes before them, where that shows the same.
     """
 
     def __init__(
@@ -80,6 +86,7 @@ class Sweep:
         launcher: Launcher = EXEC,
         limits: Limits = PLAIN_LIMITS,
         watch: Stopwatch | None = None,
+        branches: bool = False,
     ) -> None:
         self.scenario = scenario
         self.store = store
@@ -89,6 +96,9 @@ class Sweep:
         self._launcher = launcher
         self._limits = limits
         self._watch = watch or Stopwatch()
+        self._branches = branches
+        self._trunk: Trunk | None = None
+        self._beliefs = Beliefs()
         self._runs = 0
         self._clean: History | None = None
         self._clean_path = folder
@@ -130,7 +140,9 @@ class Sweep:
         return learn(self.clean, every_side=self.depth.exhaustive)
 
     def plan(self) -> tuple[Trial, ...]:
-        """The trials of this sweep, in their order; depth one comes first.
+        """The trials of this sweep: plain crashes first, each kind in the order of the day.
+
+        Those that follow each other can then branch off one run that never goes back.
 
         Raises:
             HarnessError: a run to learn from was cut short.
@@ -144,7 +156,13 @@ class Sweep:
         ]
         if self.depth.depth > 1:
             trials += self.deeper(learned)
-        return sample(trials, self.depth.budget, seed=self.depth.seed)
+        places = {kill.point: place for place, kill in enumerate(learned.kills)}
+        return tuple(
+            sorted(
+                sample(trials, self.depth.budget, seed=self.depth.seed),
+                key=lambda trial: place_of(trial, places),
+            )
+        )
 
     def menu(self, learned: Learned) -> list[Menu]:
         """The words that can happen with this store, each with the points where it matters."""
@@ -188,15 +206,19 @@ class Sweep:
     def run(self, trial: Trial) -> Result:
         """Run one trial and judge it; the files of a PASS are removed.
 
+        What does not pass where the run has branched off is run again from the beginning.
+
         Raises:
             HarnessError: the run could not be made at all.
         """
-        path = self._play(self._case(trial))
+        case = self._case(trial)
+        branched = self._branch(case)
+        path = branched or self._play(case, beliefs=self._beliefs)
         with self._watch.part("judge"):
-            result = judge(self.scenario, History.read(path), clean=self.clean)
-        if result.verdict is Verdict.PASS:
-            shutil.rmtree(path.parent)
-        return result.model_copy(update={"history": str(path)})
+            result = self._judge(path)
+        if result.verdict is not Verdict.PASS and branched is not None:
+            return self._compared(self._play(case), branched)
+        return self._settled(result, path)
 
     def throw(self, dart: Dart) -> tuple[Trial | None, Path]:
         """Kill the bot at a random moment, and say at which point it was.
@@ -214,25 +236,92 @@ class Sweep:
         return self._play(self._case(trial))
 
     def run_twice(self, trial: Trial) -> Result:
-        """Run one trial twice; histories that differ are INCONCLUSIVE, whatever they show."""
-        first = self._play(self._case(trial))
-        second = self._play(self._case(trial))
-        result = judge(self.scenario, History.read(first), clean=self.clean)
+        """Run one trial twice; histories that differ are INCONCLUSIVE, whatever they show.
+
+        The second run branches off where it can, the first never does.
+        """
+        case = self._case(trial)
+        first = self._play(case)
+        return self._compared(first, self._branch(case, asks=True) or self._play(case))
+
+    def _compared(self, first: Path, second: Path) -> Result:
+        """Judge the first of two runs of a case, which must be the same."""
+        result = self._judge(first)
         difference = first_difference(first, second)
         if difference is not None:
             reasons = (*result.reasons, f"two runs of the case differ: {difference}")
             verdict = Verdict.INCONCLUSIVE if not result.findings else result.verdict
             result = result.model_copy(update={"reasons": reasons, "verdict": verdict})
         shutil.rmtree(second.parent)
+        return self._settled(result, first)
+
+    def _settled(self, result: Result, path: Path) -> Result:
+        """The result with the place of its files, which a PASS does not need."""
         if result.verdict is Verdict.PASS:
-            shutil.rmtree(first.parent)
-        return result.model_copy(update={"history": str(first)})
+            shutil.rmtree(path.parent)
+        return result.model_copy(update={"history": str(path)})
+
+    def _judge(self, path: Path) -> Result:
+        return judge(self.scenario, History.read(path), clean=self.clean)
+
+    def close(self) -> None:
+        """End the run that others branch off."""
+        if self._trunk is not None:
+            self._trunk.close()
+            self._trunk = None
+
+    def _branch(self, case: Case, *, asks: bool = False) -> Path | None:
+        """Run a case from its first crash on; None when it has to be run from the beginning.
+
+        Args:
+            case: what to run.
+            asks: ask the bot for its belief even where it is known what it says.
+        """
+        if not (self._branches and branches_off(case)):
+            return None
+        try:
+            with self._watch.part("trunk"):
+                trunk = self._trunk_at(case)
+        except (HarnessError, ControlError):
+            self.close()  # Whatever it is, a run from the beginning will show and say it.
+            return None
+        if trunk is None:
+            return None
+        return self._play(
+            case,
+            beliefs=None if asks else self._beliefs,
+            branch=lambda files: trunk.branch(case, self._bot, files),
+        )
+
+    def _trunk_at(self, case: Case) -> Trunk | None:
+        """A run that stands where a case crashes first; None when none comes there."""
+        begins, crash = case.clean(), case.crashes[0]
+        if self._trunk is not None and self._trunk.case == begins and self._trunk.reach(crash):
+            return self._trunk
+        self.close()
+        self._runs += 1
+        self._trunk = Trunk(
+            begins,
+            self._bot,
+            self._folder / f"{self.store}-{self._runs}-trunk",
+            limits=self._limits,
+            launcher=self._launcher,
+        )
+        return self._trunk if self._trunk.reach(crash) else None
 
     def _case(self, trial: Trial | None) -> Case:
         words = "" if trial is None else str(trial)
         return self.scenario.case(self.store, seed=self.depth.seed, trial=words)
 
-    def _play(self, case: Case, *, learns: bool = False, dart: Dart | None = None) -> Path:
+    def _play(
+        self,
+        case: Case,
+        *,
+        learns: bool = False,
+        dart: Dart | None = None,
+        beliefs: Beliefs | None = None,
+        branch: Branch | None = None,
+    ) -> Path:
         self._runs += 1
         return run_case(
             case,
@@ -243,7 +332,21 @@ class Sweep:
             learns=learns,
             dart=dart,
             watch=self._watch,
+            beliefs=beliefs,
+            branch=branch,
         )
+
+
+def place_of(trial: Trial, places: Mapping[CrashPoint, int]) -> tuple[bool, bool, int]:
+    """Where a trial comes in its sweep, by the place of its first crash in the day."""
+    first = trial.kills[0].point if trial.kills else None
+    return not trial.plain, len(trial.kills) > 1, places.get(first, -1) if first else -1
+
+
+def share(trials: Sequence[Trial], part: int, parts: int) -> tuple[Trial, ...]:
+    """The trials of one part of a sweep, `part` from 0: neighbours stay together."""
+    begin, end = (len(trials) * each // parts for each in (part, part + 1))
+    return tuple(trials[begin:end])
 
 
 def first_difference(first: Path, second: Path) -> str | None:

@@ -1,6 +1,7 @@
 """What many runs share: a way to start programs, a folder, and the days that were learned."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,12 +23,14 @@ class Workshop:
         launcher: how programs are started.
         folder: where the runs lie.
         watch: is told how long each part of the runs took.
+        branches: whether runs of a sweep branch off a common one.
         made: how many sweeps there were.
     """
 
     launcher: Launcher
     folder: Path
     watch: Stopwatch = field(default_factory=Stopwatch)
+    branches: bool = False
     made: int = 0
     known: dict[tuple[str, ...], Sweep] = field(default_factory=dict)
 
@@ -45,8 +48,14 @@ class Workshop:
                 depth=depth,
                 launcher=self.launcher,
                 watch=self.watch,
+                branches=self.branches,
             )
         return found
+
+    def close(self) -> None:
+        """End what the sweeps still run."""
+        for sweep in self.known.values():
+            sweep.close()
 
 
 @contextlib.contextmanager
@@ -65,4 +74,11 @@ def workshop(
         launcher: Launcher = EXEC
         if not executes:
             launcher = cleanup.enter_context(ForkLauncher())
-        yield Workshop(launcher=launcher, folder=folder, watch=watch or Stopwatch())
+        shop = Workshop(
+            launcher=launcher,
+            folder=folder,
+            watch=watch or Stopwatch(),
+            branches=not executes and sys.platform == "linux",
+        )
+        cleanup.callback(shop.close)
+        yield shop

@@ -19,9 +19,7 @@ from harness.history.belief import Belief
 from harness.points.quiet import NEW_YORK
 
 Line = dict[str, Any]
-JOURNAL_LINE = re.compile(
-    r'\{"seq": ?\d+, ?(?P<rest>"time": ?"(?P<time>[^"]+)", ?"kind": ?".*\})'
-)
+JOURNAL_LINE = re.compile(r'\{"seq": ?\d+, ?(?P<rest>"time": ?"(?P<time>[^"]+)", ?"kind": ?".*\})')
 """How a finished line of the broker's journal looks (`fakebroker/journal.py`)."""
 
 
@@ -52,6 +50,18 @@ class HistoryWriter:
     def drain(self) -> None:
         """Take over what the broker has written since the last time."""
         self._take_over(self._fresh())
+
+    def begin_with(self, lines: Sequence[str]) -> None:
+        """Write what another run of the case has been through, without its headline.
+
+        Args:
+            lines: of its history, as they stand there.
+        """
+        for line in lines:
+            self._seq += 1
+            self._file.write(f'{{"seq":{self._seq},{line.partition(",")[2]}\n')
+        self._told = json.loads(lines[-1])["time"] if lines else self._told
+        self._file.flush()
 
     def note(self, kind: str, now: datetime, **fields: Any) -> None:  # noqa: ANN401 - any JSON
         """Add an event of the harness after everything that the broker has written so far.
@@ -110,7 +120,9 @@ class HistoryWriter:
                 raise HarnessError(f"the broker's journal is damaged: {line[:80]!r}")
             self._seq += 1
             self._told = found["time"]
-            self._file.write(f'{{"seq":{self._seq},"source":"broker",{line[found.start("rest"):]}\n')
+            self._file.write(
+                f'{{"seq":{self._seq},"source":"broker",{line[found.start("rest") :]}\n'
+            )
         self._file.flush()
 
     def _write(self, source: str, record: Line) -> None:

@@ -194,12 +194,13 @@ def _offset(reported: Reported) -> int:
     return int(told["pos"])
 
 
-def carry_out(reported: Reported, *, limit: int | None = None) -> None:
+def carry_out(reported: Reported, *, limit: int | None = None, skip: int = 0) -> None:
     """Have a call's effect, in the place of the process that waits in it.
 
     Args:
         reported: the call.
         limit: write only so many bytes.
+        skip: leave out so many bytes, which have been written already.
 
     Raises:
         HarnessError: this call's effect cannot be had from outside.
@@ -208,7 +209,7 @@ def carry_out(reported: Reported, *, limit: int | None = None) -> None:
         if reported.paths:
             _on_paths(reported)
         else:
-            _on_descriptor(reported, limit)
+            _on_descriptor(reported, limit, skip)
     except OSError as error:
         # Such a call fails in the process just so, and a call that fails has no effect.
         if error.errno in FAILS_ALIKE:
@@ -263,16 +264,17 @@ def _umask(pid: int) -> int:
     return 0o022
 
 
-def _on_descriptor(reported: Reported, limit: int | None) -> None:
+def _on_descriptor(reported: Reported, limit: int | None, skip: int) -> None:
     assert reported.descriptor is not None, "a call without a path is about a descriptor"
     ours = duplicate(reported.waiting.pid, reported.descriptor)
     try:
         match reported.call:
             case "write":
-                _write_all(ours, _content(reported, limit))
+                _write_all(ours, _content(reported, limit)[skip:])
             case "pwrite":
-                data = _content(reported, limit)
-                assert os.pwrite(ours, data, _offset(reported)) == len(data), "a short write"
+                data = _content(reported, limit)[skip:]
+                place = _offset(reported) + skip
+                assert os.pwrite(ours, data, place) == len(data), "a short write"
             case "send":
                 with socket.socket(fileno=os.dup(ours)) as wire:
                     wire.settimeout(SEND_SECONDS)

@@ -17,9 +17,11 @@ from datetime import datetime
 from harness.errors import HarnessError
 from harness.faults.calls import CallFault
 from harness.points.syscall import Call, Side, SystemCall
-from harness.supervisor.calls import Reported, bytes_until_page_end, carry_out, read_call
-from harness.supervisor.kernel import duplicate, fail, let_go, receive
+from harness.supervisor.calls import Reported, bytes_until_page_end, carry_out, read_call, size_of
+from harness.supervisor.kernel import duplicate, fail, let_go, receive, succeed
 from harness.supervisor.roles import role_of
+
+ORDER = {Side.BEFORE: 0, Side.SHORT: 1, Side.AFTER: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,15 @@ class Passage:
         """The passage as it stands in a history."""
         return [self.call, self.role, self.occurrence, self.time.isoformat(), self.can_be_short]
 
+    def is_that_of(self, point: SystemCall) -> bool:
+        """Whether a point lies at this call."""
+        return (self.call, self.role, self.occurrence, self.time) == (
+            point.call,
+            point.role,
+            point.occurrence,
+            point.time,
+        )
+
     def points(self) -> tuple[SystemCall, ...]:
         """The points of this call, in the order in which they lie."""
         sides = (Side.BEFORE, *((Side.SHORT,) if self.can_be_short else ()), Side.AFTER)
@@ -51,6 +62,25 @@ class Passage:
         )
 
 
+@dataclass(slots=True)
+class Stop:
+    """Where the bot is held.
+
+    Attributes:
+        reported: the call that it waits in.
+        passage: what the call counts as.
+        role: the file that it is about.
+        side: how far its effect has come.
+        cut: where a short write of it ends, in bytes.
+    """
+
+    reported: Reported
+    passage: Passage
+    role: str
+    side: Side
+    cut: int | None
+
+
 class Supervisor:
     """The one who answers. Not a thread: whoever waits for the bot calls `serve`.
 
@@ -60,6 +90,7 @@ class Supervisor:
         servers: what a connection to a port of 127.0.0.1 is to the bot.
         now: exchange time of the market's last step.
         target: the point to hold the bot at.
+        goes_on: the bot is not killed there but goes on to the next one.
         faults: the calls that are to fail.
     """
 
@@ -71,6 +102,7 @@ class Supervisor:
         servers: Mapping[int, str],
         now: Callable[[], datetime],
         target: SystemCall | None = None,
+        goes_on: bool = False,
         faults: Sequence[CallFault] = (),
     ) -> None:
         self._listener = listener
@@ -78,6 +110,7 @@ class Supervisor:
         self._servers = servers
         self._now = now
         self._target = target
+        self._goes_on = goes_on
         self._faults = tuple(faults)
         self._poll = select.poll()
         self._poll.register(listener, select.POLLIN)
@@ -90,12 +123,44 @@ class Supervisor:
         """The faults that have happened."""
         self.holds_next = False
         """Whether the bot is to be held at whatever call comes next."""
-        self.held = False
-        """Whether the bot stands at its target; it is never let go from there."""
+        self._stop: Stop | None = None
+        self._past = False
 
     def fileno(self) -> int:
         """The listener, to be waited on beside other descriptors."""
         return self._listener
+
+    @property
+    def held(self) -> bool:
+        """Whether the bot stands at its target; only `go_on` lets it go from there."""
+        return self._stop is not None
+
+    def go_on(self, target: SystemCall) -> None:
+        """Let the bot go on to a later point than where it is held, if it is.
+
+        Of a call that is not the last of its instant, and whose effect is on files alone, the
+        state after it is that before the next call: the bot is held there.
+        """
+        self._target, self._past, stop = target, False, self._stop
+        if stop is None:
+            return
+        self._stop = None
+        if stop.passage.is_that_of(target):
+            self._stand(stop, target.side)
+        if not self.held and not self._past:
+            self._finish(stop)
+
+    def is_past(self, target: SystemCall) -> bool:
+        """Whether the bot has gone by a point."""
+        stop = self._stop
+        if stop is not None and stop.passage.is_that_of(target):
+            return ORDER[stop.side] > ORDER[target.side]
+        number = self._at_time[target.call, target.role, target.time]
+        return target.occurrence <= number
+
+    def stands_after(self, target: SystemCall) -> bool:
+        """Whether the bot has done a call and nothing that is counted since."""
+        return self._past and self._target == target
 
     def hold_next(self) -> None:
         """Hold the bot at its next call, before its effect."""
@@ -160,29 +225,45 @@ class Supervisor:
         cut = bytes_until_page_end(reported)
         passage = Passage(call, role, self._at_time[call, role, now], now, cut is not None)
         self.passages.append(passage)
+        stop = Stop(reported, passage, role, Side.BEFORE, cut)
+        if self._past:
+            self._stop = stop
+            return
         side = self._hit(passage)
         if side is None:
             self._answer(reported, role)
-            return
+        else:
+            self._stand(stop, side)
+
+    def _stand(self, stop: Stop, side: Side) -> None:
+        """Hold the bot at a side of a call."""
+        reported, cut = stop.reported, stop.cut
         if side is Side.SHORT and cut is None:
             raise HarnessError(f"no page ends inside the bytes of {reported.name}: nothing to cut")
-        if side is not Side.BEFORE:
+        if side is Side.AFTER and self._goes_on and reported.call != "send":
+            self._finish(stop)
+            self._past = True
+            return
+        if side is not stop.side:
             carry_out(reported, limit=cut if side is Side.SHORT else None)
-        self.held = True
+        stop.side = side
+        self._stop = stop
+
+    def _finish(self, stop: Stop) -> None:
+        """Let a call have the rest of its effect, and return."""
+        if stop.side is Side.BEFORE:
+            self._answer(stop.reported, stop.role)
+            return
+        if stop.side is Side.SHORT:
+            carry_out(stop.reported, skip=stop.cut or 0)
+        succeed(self._listener, stop.reported.waiting, size_of(stop.reported))
 
     def _hit(self, passage: Passage) -> Side | None:
         """The side on which the bot is to die at this call."""
         if self.holds_next:
             return Side.BEFORE
         target = self._target
-        if target is None or (target.call, target.role, target.occurrence, target.time) != (
-            passage.call,
-            passage.role,
-            passage.occurrence,
-            passage.time,
-        ):
-            return None
-        return target.side
+        return target.side if target is not None and passage.is_that_of(target) else None
 
     def _answer(self, reported: Reported, role: str) -> None:
         number = self._in_life[reported.call, role]

@@ -119,7 +119,8 @@ def test_a_market_that_goes_on_is_given_to_a_bot_that_waits_for_it(tmp_path: Pat
     asks = f"while ib.reqCurrentTime().second < 10: ib.sleep(0.01)\n{SUBSCRIBE}"
     run(small_case(crashes=()), bot(tmp_path, subscribe=asks), tmp_path)
     history = history_of(tmp_path)
-    assert len(history.of_kind("waited_for")) == 2
+    # It needs two bars; on a busy machine it may be given another before it asks.
+    assert len(history.of_kind("waited_for")) >= 2
     assert history.lives[0].ready_seq is not None
 
 

@@ -1,0 +1,59 @@
+"""What a bot's `state` command has told, by what it was told about.
+
+The command reads what is on disk, and a sweep leaves the same there hundreds of times. So it is
+asked once for each: a process that is not started is a twelfth of a case. Runs that are compared
+with each other (`--check-determinism`) ask every time.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.faults.copies import read_files
+from harness.faults.keys import dump_keys
+
+
+class Told(NamedTuple):
+    """How the command ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Beliefs:
+    """The answers of one process's runs, by `memory_of`."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, Told] = {}
+
+    def known(self, memory: str) -> Told | None:
+        """What was told about a memory; None when it has not been asked for."""
+        return self._told.get(memory)
+
+    def learn(self, memory: str, told: Told, *, after: str) -> None:
+        """Remember an answer, if the command has left the memory (`after`) as it was."""
+        if memory == after:
+            self._told[memory] = told
+
+
+def memory_of(words: Sequence[str], folder: Path, *, redis_url: str = "") -> str:
+    """A digest of a command and of everything that the bot has on disk or in Redis.
+
+    Args:
+        words: the command and its variables, without what differs from run to run.
+        folder: the bot's state folder.
+        redis_url: its Redis; empty when it has none.
+
+    Raises:
+        HarnessError: Redis does not answer.
+    """
+    digest = hashlib.sha256(json.dumps(list(words)).encode())
+    parts = [("file", read_files(folder)), ("key", dump_keys(redis_url) if redis_url else {})]
+    for kind, contents in parts:
+        for name, content in contents.items():
+            digest.update(json.dumps([kind, name, len(content)]).encode())
+            digest.update(content)
+    return digest.hexdigest()

@@ -1,0 +1,256 @@
+"""One run without crashes, from which the runs with a crash branch off.
+
+A day is the same up to a crash whatever the crash is. So it is lived once: the bot is held at one
+point after the other, and at each the run can go on in another way: with the files as a SIGKILL at
+this point leaves them, in a folder of their own, and a fork of the broker with its books. What a
+killed process leaves is what the kernel has of it (crash-model.md section 4), and that is what is
+copied; the bot that is restarted is a new process as ever. A branch writes the bytes that the
+history of a real kill has, and a sweep kills for real wherever a branch does not pass.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from fakebroker.control_messages import Status
+from harness.bot_life import BotLife, Equipment, Limits
+from harness.broker_process import BrokerProcess
+from harness.case import Case, Crash
+from harness.clock import Deadline
+from harness.errors import HarnessError
+from harness.faults.apply import needs_copies
+from harness.faults.keys import dump_keys
+from harness.history.writer import HistoryWriter
+from harness.points import Quiet, SystemCall
+from harness.redis_process import RedisProcess, running_redis
+from harness.runner import RunFolder, headline, prepared
+from harness.targets import BotSpec, Session
+from harness.targets.process import END_SECONDS, Child, Launcher
+from harness.targets.sockets import LoopbackQueues
+from harness.targets.threads import Onlooker
+
+
+def branches_off(case: Case) -> bool:
+    """Whether a run of a case can begin at its first crash."""
+    if not case.crashes or case.call_faults:
+        return False
+    first = case.crashes[0]
+    return isinstance(first.point, SystemCall | Quiet) and not any(
+        needs_copies(crash.storage) for crash in case.crashes
+    )
+
+
+class Trunk:
+    """A run that is held at points; to be closed after use.
+
+    Args:
+        case: one without crashes.
+        bot: the bot to run it on.
+        folder: where it is run; made, and removed at the end.
+        limits: how long to wait before giving up.
+        launcher: how programs are started.
+    """
+
+    def __init__(
+        self, case: Case, bot: BotSpec, folder: Path, *, limits: Limits, launcher: Launcher
+    ) -> None:
+        self.case = case
+        self._bot = bot
+        self._folder = folder
+        self._cleanup = contextlib.ExitStack()
+        self._cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+        shared = prepared(
+            case, bot, RunFolder(folder), limits=limits, launcher=launcher, learns=False
+        )
+        try:
+            self._kit: Equipment = replace(self._cleanup.enter_context(shared), goes_on=True)
+            self._kit.history.note("case", self._kit.control.status().now)
+        except BaseException:
+            self._cleanup.close()
+            raise
+        self._life: BotLife | None = None
+        self._stops: Iterator[Status] = iter(())
+        self._ended = False
+
+    def close(self) -> None:
+        """Leave nothing of it behind."""
+        self._cleanup.close()
+
+    def reach(self, crash: Crash) -> bool:
+        """Let the bot go on to where a crash is to be; False when it does not come there any more.
+
+        Raises:
+            HarnessError: the bot does not go quiet.
+        """
+        if self._ended or (self._life is not None and self._life.is_past(crash)):
+            return False
+        if self._life is None:
+            self._life = BotLife(self._kit, self.case, number=1, crash=crash)
+            self._cleanup.enter_context(self._life)
+            stops = self._life.stops()
+            self._cleanup.callback(stops.close)
+            self._stops = stops
+        else:
+            self._life.go_on(crash)
+        self._ended = next(self._stops, None) is None
+        return not self._ended
+
+    @contextlib.contextmanager
+    def branch(self, case: Case, bot: BotSpec, files: RunFolder) -> Iterator[Equipment]:
+        """Everything that a run of a case shares, as it is at the point that was reached.
+
+        Args:
+            case: its first crash is at this point.
+            bot: the bot.
+            files: where it is run; made, must not exist.
+
+        Raises:
+            HarnessError: Redis or the broker do not do what they are told.
+        """
+        kit, root = self._kit, files.root.resolve()
+        root.mkdir(parents=True)
+        copy_tree(Path(kit.session.state_dir), root / "state")
+        for name in (Path(kit.session.watchlist).name, kit.log.name):
+            if (self._folder / name).exists():
+                shutil.copy(self._folder / name, root / name)
+        kit.history.drain()
+        with contextlib.ExitStack() as cleanup:
+            redis: RedisProcess | None = None
+            if kit.redis is not None:
+                self._await_redis(kit.redis)
+                redis = cleanup.enter_context(
+                    running_redis(root, launcher=kit.launcher, contents=dump_keys(kit.redis.url))
+                )
+            broker = cleanup.enter_context(forked_broker(kit.broker, root))
+            history = cleanup.enter_context(HistoryWriter(files.history, broker.journal))
+            headed, *lived = kit.history.path.read_text(encoding="utf-8").splitlines()
+            history.note("case", told_time(headed), **headline(case, bot))
+            history.begin_with(lived)
+            queues = LoopbackQueues()
+            cleanup.callback(queues.close)
+            yield replace(
+                kit,
+                bot=bot,
+                broker=broker,
+                queues=queues,
+                session=moved(kit.session, root, broker=broker, redis=redis, case=case),
+                history=history,
+                log=root / kit.log.name,
+                redis=redis,
+                goes_on=False,
+            )
+
+    def _await_redis(self, redis: RedisProcess) -> None:
+        """Wait until Redis has done everything that the bot has sent."""
+        onlooker, deadline = Onlooker(redis.pid), Deadline(self._kit.limits.quiet)
+        before = onlooker.look()
+        while not deadline.passed:
+            ports = redis.client_ports()
+            unread = sum(self._kit.queues.unread_by_server(port, redis.port) for port in ports)
+            now = onlooker.look()
+            if unread == 0 and before.waiting and now.waiting and before.switches == now.switches:
+                onlooker.close()
+                return
+            before = now
+        raise HarnessError("Redis does not come to an end with what the bot has sent")
+
+
+@contextlib.contextmanager
+def forked_broker(broker: BrokerProcess, root: Path) -> Iterator[BrokerProcess]:
+    """A fork of a broker, with the bot's connections still open to it; ends with the context.
+
+    Raises:
+        ControlError: it cannot be forked.
+    """
+    journal = root / broker.journal.name
+    forked, control = broker.control.fork(journal)
+    with control:
+        child = ForkedBroker(forked.pid, broker.child.log)
+        try:
+            yield BrokerProcess(child=child, control=control, port=forked.port, journal=journal)
+        finally:
+            child.end()
+
+
+class ForkedBroker(Child):
+    """A process that the broker has forked: no child of ours, and let go of by the broker."""
+
+    def __init__(self, pid: int, log: Path) -> None:
+        super().__init__(Unrelated(pid), log)
+
+    def kill(self) -> int:
+        """SIGKILL; its number may be another process's after its end, its descriptor cannot."""
+        assert self._pidfd is not None, "branches are made on Linux"
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        if not self.exits_within(END_SECONDS):
+            raise HarnessError(f"process {self.pid} outlived SIGKILL by {END_SECONDS:g} s")
+        return -signal.SIGKILL
+
+
+class Unrelated:
+    """A process that is not ours to wait for."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def code(self) -> int:
+        """Its exit code is told to its parent alone."""
+        return -signal.SIGKILL
+
+    def reap(self) -> int:
+        """Nothing is to be let go of."""
+        return -signal.SIGKILL
+
+
+def moved(
+    session: Session,
+    root: Path,
+    *,
+    broker: BrokerProcess,
+    redis: RedisProcess | None,
+    case: Case,
+) -> Session:
+    """What the bot is told in the folder of a branch."""
+    return session.model_copy(
+        update={
+            "port": broker.port,
+            "state_dir": str(root / "state"),
+            "watchlist": str(root / Path(session.watchlist).name),
+            "redis_url": "" if redis is None else redis.url,
+            "settings": case.environment,
+        }
+    )
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a folder as its files are to a process: two names of one file stay two names of one.
+
+    A rename of one name over another of the same file does nothing (rename(2)), so that what is
+    a link must be one in the copy.
+    """
+    names: dict[tuple[int, int], Path] = {}
+    for folder, _, files in os.walk(source):
+        here = target / Path(folder).relative_to(source)
+        here.mkdir()
+        shutil.copystat(folder, here)
+        for name in files:
+            found = Path(folder, name)
+            told = found.lstat()
+            first = names.get((told.st_dev, told.st_ino))
+            if first is not None:
+                (here / name).hardlink_to(first)
+                continue
+            shutil.copy2(found, here / name, follow_symlinks=False)
+            names[told.st_dev, told.st_ino] = here / name
+
+
+def told_time(line: str) -> datetime:
+    """The exchange time of a line of a history."""
+    return datetime.fromisoformat(json.loads(line)["time"])
