@@ -190,8 +190,21 @@ class BotLife:
     def go_on(self, crash: Crash) -> None:
         """Go on from where the bot stands to a later point."""
         self._crash = crash
-        if isinstance(crash.point, SystemCall) and self._calls is not None:
-            self._calls.go_on(crash.point)
+        if self._calls is not None:
+            self._calls.go_on(crash.point if isinstance(crash.point, SystemCall) else None)
+
+    def stands_at(self, crash: Crash) -> bool:
+        """Whether the bot stands at a point between two bars or at a system call."""
+        match crash.point:
+            case SystemCall() as point:
+                return self._calls is not None and self._calls.stands_at(point)
+            case Quiet() as point:
+                played = self._kit.control.status().bars_played
+                here = played == self._case.bars_through(point.after_bar)
+                held = self._calls is not None and self._calls.held
+                return here and self._since_bar == point.events and not held
+            case _:
+                return False
 
     def is_past(self, crash: Crash) -> bool:
         """Whether the bot has gone by a point between two bars or at a system call."""

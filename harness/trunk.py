@@ -99,6 +99,8 @@ class Trunk:
         else:
             self._life.go_on(crash)
         self._ended = next(self._stops, None) is None
+        if not self._ended and not self._life.stands_at(crash):
+            raise HarnessError(f"the run stands elsewhere than {crash.describe()}")
         return not self._ended
 
     @contextlib.contextmanager

@@ -135,7 +135,7 @@ class Supervisor:
         """Whether the bot stands at its target; only `go_on` lets it go from there."""
         return self._stop is not None
 
-    def go_on(self, target: SystemCall) -> None:
+    def go_on(self, target: SystemCall | None) -> None:
         """Let the bot go on to a later point than where it is held, if it is.
 
         Of a call that is not the last of its instant, and whose effect is on files alone, the
@@ -145,7 +145,7 @@ class Supervisor:
         if stop is None:
             return
         self._stop = None
-        if stop.passage.is_that_of(target):
+        if target is not None and stop.passage.is_that_of(target):
             self._stand(stop, target.side)
         if not self.held and not self._past:
             self._finish(stop)
@@ -157,6 +157,12 @@ class Supervisor:
             return ORDER[stop.side] > ORDER[target.side]
         number = self._at_time[target.call, target.role, target.time]
         return target.occurrence <= number
+
+    def stands_at(self, target: SystemCall) -> bool:
+        """Whether the bot is where a kill at this point would leave it."""
+        stop = self._stop
+        here = stop is not None and stop.passage.is_that_of(target) and stop.side is target.side
+        return here or self.stands_after(target)
 
     def stands_after(self, target: SystemCall) -> bool:
         """Whether the bot has done a call and nothing that is counted since."""

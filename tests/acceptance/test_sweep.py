@@ -12,6 +12,7 @@ import pytest
 from harness.dart import Dart
 from harness.explore.plan import spread
 from harness.explore.trial import Trial
+from harness.points import Quiet, Side, SystemCall
 from harness.result import Verdict
 from harness.scenario import STORES
 from harness.sweep import Depth, Sweep, first_difference
@@ -22,6 +23,8 @@ from scenarios.test_every_point import SCENARIO
 from tests.support.commands import Run
 
 BROKEN = Path("scenarios/gallery/intent_after_send.py")
+FIRST_SEND = "send.broker-socket.1.20251006T100030"
+"""With which this trader enters; what it remembers of it comes later."""
 SPREAD = 4
 DARTS = 3
 OURS = frozenset({"landed", "case"})
@@ -50,6 +53,44 @@ def test_cases_repeat_byte_for_byte(shop: Workshop, store: str) -> None:
     for kill in spread(sweep.learned().kills, SPREAD):
         result = sweep.run_twice(Trial(kills=(kill,)))
         assert (result.verdict, result.reasons) == (Verdict.PASS, ()), str(kill)
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_branch_has_the_history_of_a_real_kill(shop: Workshop, store: str) -> None:
+    sweep = sweep_of(shop, store)
+    calls = [kill for kill in sweep.learned().kills if isinstance(kill.point, SystemCall)]
+    sides = [[kill for kill in calls if kill.point.side is side] for side in Side]  # type: ignore[union-attr]
+    chosen = sorted((kill for kills in sides for kill in spread(kills, 2)), key=calls.index)
+    quiet = [kill for kill in sweep.learned().kills if isinstance(kill.point, Quiet)]
+    for kill in (*chosen, quiet[-3]):
+        case = SCENARIO.case(store, trial=str(Trial(kills=(kill,))))
+        branch = sweep._branch(case, asks=True)
+        assert branch is not None, str(kill)
+        assert first_difference(sweep.play(Trial(kills=(kill,))), branch) is None, str(kill)
+        assert not (branch.parent / "tape.csv").exists(), "it began in the middle"
+
+
+def test_what_a_branch_finds_is_shown_by_a_real_kill(tmp_path: Path) -> None:
+    with workshop(tmp_path / "broken") as shop:
+        sweep = shop.sweep(SCENARIO, "json", bot=BotSpec.choose(str(BROKEN)), depth=Depth())
+        trials = [Trial.parse(f"kill={side}.{FIRST_SEND}") for side in ("before", "after")]
+        before, after = [sweep.run(trial) for trial in trials]
+        assert before.verdict is Verdict.PASS, before.findings
+        assert after.verdict is Verdict.FAIL
+        assert "IntentBeforeSend" in [finding.invariant for finding in after.findings]
+        assert (Path(after.history).parent / "tape.csv").exists(), "it began at the beginning"
+
+
+def test_a_branch_that_differs_from_the_kill_is_no_finding(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = sweep_of(shop, "json")
+    kill = Trial.parse("kill=quiet.20251006T100025")
+    wrong = sweep.play(Trial.parse("kill=quiet.20251006T100030/end=20251006T100040"))
+    monkeypatch.setattr(sweep, "_branch", lambda _case: wrong)
+    result = sweep.run(kill)
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "two runs of the case differ: line 1 is" in result.reasons[-1]
 
 
 @pytest.mark.parametrize("store", ["sqlite"])

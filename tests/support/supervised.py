@@ -17,6 +17,8 @@ from harness.supervisor.supervisor import Supervisor
 
 INSTALL = Path(__file__).parents[2] / "harness" / "supervisor" / "install.py"
 NOON = datetime(2025, 10, 6, 16, tzinfo=UTC)
+NEVER = SystemCall(call="unlink", role="state file", occurrence=99, time=NOON)
+"""A point that no program here comes to."""
 BEGIN = f"""
 import importlib.util, os, sys
 spec = importlib.util.spec_from_file_location("install", {str(INSTALL)!r})
@@ -28,10 +30,14 @@ install.install(int(sys.argv[1]), int(sys.argv[2]))
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a program did: its exit code and the supervisor that saw it."""
+    """What a program did: its exit code, the supervisor that saw it, and what was on disk.
+
+    `looks` holds the files of the folder at each of the stops of a program that went on.
+    """
 
     code: int
     supervisor: Supervisor
+    looks: tuple[dict[str, bytes], ...] = ()
 
 
 def supervise(
@@ -41,8 +47,12 @@ def supervise(
     target: SystemCall | None = None,
     faults: Sequence[CallFault] = (),
     servers: dict[int, str] | None = None,
+    then: Sequence[SystemCall] = (),
 ) -> Run:
-    """Run a Python program in `folder` under the supervisor until it ends or is held."""
+    """Run a Python program in `folder` under the supervisor until it ends or is held.
+
+    With `then` it goes on from its target to each of these points in turn, and to its end.
+    """
     ready_read, ready_write = os.pipe()
     go_read, go_write = os.pipe()
     process = subprocess.Popen(
@@ -61,15 +71,21 @@ def supervise(
         servers=servers or {},
         now=lambda: NOON,
         target=target,
+        goes_on=bool(then),
         faults=faults,
     )
     deadline = Deadline(20)
-    while process.poll() is None and not supervisor.held:
+    looks: list[dict[str, bytes]] = []
+    further = [*then, NEVER] if then else []
+    while process.poll() is None and (further or not supervisor.held):
         assert not deadline.passed, "the program neither ended nor came to its point"
-        supervisor.wait(0.5)
+        if supervisor.held:
+            looks.append({each.name: each.read_bytes() for each in sorted(folder.iterdir())})
+            supervisor.go_on(further.pop(0))
+        supervisor.wait(0.05)
         supervisor.serve()
     if supervisor.held:
         process.send_signal(signal.SIGKILL)
     code = process.wait(10)
     supervisor.close()
-    return Run(code, supervisor)
+    return Run(code, supervisor, tuple(looks))

@@ -196,3 +196,72 @@ def test_what_happens_outside_the_state_folder_is_nobodys_point(tmp_path: Path) 
     assert run.code == 0
     assert run.supervisor.passages == []
     assert [path.name for path in outside.iterdir()] == ["state.json"]
+
+
+def test_a_program_goes_on_from_point_to_point_as_if_nobody_had_held_it(tmp_path: Path) -> None:
+    program = """
+file = os.open("state.json", os.O_WRONLY | os.O_CREAT, 0o600)
+assert os.write(file, b"a" * 1000) == 1000
+assert os.write(file, b"b" * 9000) == 9000
+os.fsync(file)
+assert os.pwrite(file, b"c" * 5000, 0) == 5000
+os.close(file)
+"""
+    run = supervise(
+        program,
+        tmp_path,
+        target=point("open", "state file", 1),
+        then=[
+            point("write", "state file", 2),
+            point("write", "state file", 2, Side.SHORT),
+            point("write", "state file", 2, Side.AFTER),
+            point("fsync", "state file", 1),
+            point("pwrite", "state file", 1, Side.SHORT),
+        ],
+    )
+    assert run.code == 0
+    written = b"a" * 1000 + b"b" * 9000
+    assert [look.get("state.json") for look in run.looks] == [
+        None,
+        written[:1000],
+        written[:4096],
+        written,
+        written,
+        b"c" * 4096 + written[4096:],
+    ]
+    assert (tmp_path / "state.json").read_bytes() == b"c" * 5000 + written[5000:]
+
+
+def test_what_is_sent_for_a_program_that_goes_on_is_sent_once(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        program = f"""
+import socket
+wire = socket.create_connection(("127.0.0.1", {port}))
+for word in (b"one", b"two", b"six"):
+    assert wire.send(word) == 3
+"""
+        sends = [point("send", BROKER_SOCKET, 2, side) for side in (Side.BEFORE, Side.AFTER)]
+        run = supervise(
+            program, tmp_path, target=sends[0], then=sends[1:], servers={port: BROKER_SOCKET}
+        )
+        wire, _ = server.accept()
+        with wire:
+            wire.settimeout(10)
+            received = b""
+            while piece := wire.recv(100):
+                received += piece
+    assert run.code == 0
+    assert received == b"onetwosix"
+    assert len(run.looks) == 2
+
+
+def test_a_point_that_lies_behind_is_known(tmp_path: Path) -> None:
+    second = point("write", "temporary file", 2)
+    run = supervise(SAVE, tmp_path, target=second)
+    supervisor = run.supervisor
+    assert supervisor.is_past(point("write", "temporary file", 1))
+    assert supervisor.is_past(point("fsync", "temporary file", 1))
+    assert not supervisor.is_past(second)
+    assert not supervisor.is_past(point("write", "temporary file", 2, Side.AFTER))
+    assert not supervisor.is_past(point("fsync", "temporary file", 2))

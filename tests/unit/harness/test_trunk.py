@@ -1,0 +1,117 @@
+"""Where runs branch off: what is copied, what is told twice, and what may begin in the middle."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.beliefs import Beliefs, Told, memory_of
+from harness.case import Case, Crash
+from harness.explore.trial import Kill, Trial
+from harness.faults.storage import Stale
+from harness.history.writer import HistoryWriter
+from harness.points.slugs import parse_point
+from harness.sweep import place_of, share
+from harness.trunk import branches_off, copy_tree
+from scenarios.test_every_point import SCENARIO
+
+CALL = "before.rename.state-file.1.20251006T100145"
+
+
+def case_of(trial: str) -> Case:
+    return SCENARIO.case("json", trial=trial)
+
+
+def test_two_names_of_one_file_stay_two_names_of_one_in_a_copy(tmp_path: Path) -> None:
+    source, target = tmp_path / "state", tmp_path / "copy"
+    (source / "inner").mkdir(parents=True, mode=0o700)
+    source.chmod(0o700)
+    (source / "state.json").write_text("new")
+    (source / "state.json").chmod(0o600)
+    (source / "backup.tmp").hardlink_to(source / "state.json")
+    (source / "inner" / "latest").symlink_to("../state.json")
+    copy_tree(source, target)
+    assert (target / "state.json").read_text() == "new"
+    assert (target / "state.json").samefile(target / "backup.tmp")
+    assert not (target / "state.json").samefile(source / "state.json")
+    assert (target / "inner" / "latest").readlink() == Path("../state.json")
+    assert (target / "state.json").stat().st_mode == (source / "state.json").stat().st_mode
+    assert target.stat().st_mode == source.stat().st_mode
+    # A rename over another name of the same file does nothing, there as here.
+    (target / "backup.tmp").rename(target / "state.json")
+    assert (target / "backup.tmp").exists()
+
+
+@pytest.mark.parametrize(
+    ("trial", "wanted"),
+    [
+        (f"kill={CALL}", True),
+        (f"kill={CALL}+stop-fills", True),
+        ("kill=quiet.20251006T100145/kill=passage.order.sent.entry.1", True),
+        ("kill=processed.placeOrder.1", False),
+        ("kill=passage.order.sent.entry.1", False),
+        (f"fail=ENOSPC.write.temporary-file.3/kill={CALL}", False),
+        ("", False),
+    ],
+)
+def test_a_run_branches_off_at_a_call_or_between_bars(trial: str, wanted: bool) -> None:
+    assert branches_off(case_of(trial)) is wanted
+
+
+def test_a_run_that_needs_an_older_copy_of_the_files_begins_at_the_beginning() -> None:
+    plain = Crash(point=parse_point(CALL))
+    case = case_of("").model_copy(update={"crashes": (plain,)})
+    stale = plain.model_copy(update={"storage": Stale(role="state", back=3)})
+    assert branches_off(case)
+    assert not branches_off(case.model_copy(update={"crashes": (stale,)}))
+    assert not branches_off(case.model_copy(update={"crashes": (plain, stale)}))
+
+
+def test_a_history_goes_on_from_the_lines_of_another(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.jsonl"
+    journal.touch()
+    lines = [
+        '{"seq":7,"source":"broker","time":"2025-10-06T10:00:00-04:00","kind":"bar"}',
+        '{"seq":9,"source":"harness","time":"2025-10-06T10:00:05-04:00","kind":"ready"}',
+    ]
+    with HistoryWriter(tmp_path / "history.jsonl", journal) as writer:
+        writer.begin_with(lines)
+        assert writer.time.isoformat() == "2025-10-06T10:00:05-04:00"
+        writer.note("killed", writer.time, life=1)
+    told = writer.path.read_text().splitlines()
+    assert told[0] == lines[0].replace('"seq":7', '"seq":1')
+    assert told[1] == lines[1].replace('"seq":9', '"seq":2')
+    assert told[2].startswith('{"seq":3,"source":"harness"')
+
+
+def test_a_belief_is_known_by_everything_that_is_on_disk(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("one")
+    first = memory_of(["bot", "state"], tmp_path)
+    assert memory_of(["bot", "state"], tmp_path) == first
+    assert memory_of(["bot", "history"], tmp_path) != first
+    (tmp_path / "state.json").write_text("two")
+    assert memory_of(["bot", "state"], tmp_path) != first
+    (tmp_path / "state.json").write_text("one")
+    (tmp_path / "more").touch()
+    assert memory_of(["bot", "state"], tmp_path) != first
+
+
+def test_a_command_that_changes_what_it_reads_is_asked_again() -> None:
+    beliefs = Beliefs()
+    beliefs.learn("a", Told(0, "{}", ""), after="b")
+    assert beliefs.known("a") is None
+    beliefs.learn("a", Told(0, "{}", ""), after="a")
+    assert beliefs.known("a") == Told(0, "{}", "")
+
+
+def test_trials_come_in_the_order_of_the_day_and_neighbours_stay_together() -> None:
+    kills = [Kill(point=parse_point(f"quiet.20251006T1001{second}")) for second in (10, 20, 30)]
+    places = {kill.point: place for place, kill in enumerate(kills)}
+    words = [Trial(kills=(kill.model_copy(update={"words": ("stop-fills",)}),)) for kill in kills]
+    plain = [Trial(kills=(kill,)) for kill in kills]
+    deep = Trial(kills=(kills[0], kills[1]))
+    mixed = [words[2], plain[1], deep, words[0], plain[2], plain[0]]
+    ordered = sorted(mixed, key=lambda trial: place_of(trial, places))
+    assert ordered == [*plain, deep, words[0], words[2]]
+    parts = [share(ordered, part, 4) for part in range(4)]
+    assert [trial for part in parts for trial in part] == ordered
+    assert {len(part) for part in parts} == {1, 2}
