@@ -9,8 +9,10 @@ BUDGET ?= 40
 BOT_TESTS := tests/unit/target_trader $(sort $(wildcard tests/property/test_trader_*.py))
 # DAYS=... picks some of the bot's days for test-ib-async.
 DAYS ?= tests/unit/target_trader/test_trading_day*.py
+# OTHER=... is the second Python of test-other-python.
+OTHER ?= python3.12
 
-.PHONY: help gate sweep test coverage test-others test-ib-async whole-day bench bench-broker bench-recovery coverage-page lint types imports lock clean
+.PHONY: help gate sweep test coverage test-others test-ib-async test-other-python whole-day bench bench-broker bench-recovery coverage-page lint types imports lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -35,6 +37,10 @@ test-others: $(READY) ## every test that `make coverage` has not run
 
 test-ib-async: $(READY) ## the reference bot's trading days once more, under ib_async
 	TRADER_TEST_LIBRARY=ib_async $(BIN)/pytest -n auto $(DAYS)
+
+test-other-python: $(READY) ## replay tokens on another Python, e.g. OTHER=python3.12
+	$(MAKE) VENV=.venv-other PYTHON=$(OTHER) .venv-other/.ready
+	OTHER_PYTHON=.venv-other/bin/python $(BIN)/pytest -n auto tests/acceptance/test_other_python.py
 
 whole-day: $(READY) ## a whole day of five stocks with both libraries and all three stores
 	WHOLE_DAY=all $(BIN)/pytest -n auto tests/acceptance/test_whole_day.py
@@ -67,7 +73,7 @@ lock: ## resolve requirements.lock anew (needs uv)
 
 clean: ## remove the environment and the caches
 	rm -rf .coverage .coverage.* coverage.json
-	rm -rf $(VENV) .venv-clients .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-clients .venv-other .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
