@@ -263,6 +263,22 @@ class Broker:
             self._route(self._exchange.advance(now=self.now))
         return self._settled()
 
+    def advance(self, to: datetime) -> list[Effect]:
+        """Let the clock go on to a moment before anything is due.
+
+        Raises:
+            PointError: The broker stands still at a point.
+            PostponeError: Something is due by then, or it has passed.
+        """
+        if self.halted is not None:
+            raise PointError(f"the broker stands still at {self.halted}: release it first")
+        due = self.next_deadline()
+        if due is not None and to >= due:
+            raise PostponeError(f"{to} is too late: something is due at {due}, which a step plays")
+        if to < self.now:
+            raise PostponeError(f"{to} has passed: it is {self.now}")
+        return self.tick(later(self.now, to - self.now))
+
     def manual_order(
         self, symbol: str, action: Literal["BUY", "SELL"], *, quantity: Decimal, now: datetime
     ) -> list[Effect]:

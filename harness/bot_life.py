@@ -7,7 +7,7 @@ is quiet, when the broker stands still, or when the bot is dead and the broker h
 import re
 import signal
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, Self, assert_never
 
@@ -16,6 +16,7 @@ from fakebroker.control_messages import Point
 from harness.broker_process import BrokerProcess
 from harness.case import Case, Crash
 from harness.clock import Deadline, Stopwatch
+from harness.clock_hand import Hand, NoHand, Turn, hand_of
 from harness.dart import Dart
 from harness.errors import HarnessError
 from harness.faults.copies import Copies
@@ -124,6 +125,7 @@ class BotLife:
         self._number = number
         self._crash = crash
         self._child: Child | None = None
+        self._hand: Hand = NoHand()
         self._calls: Supervisor | None = None
         self._time = kit.control.status().now
         self._log_begins = 0
@@ -140,6 +142,7 @@ class BotLife:
             self._child.end()
         if self._calls is not None:
             self._calls.close()
+        self._hand.close()
 
     @property
     def crash(self) -> Crash | None:
@@ -246,11 +249,20 @@ class BotLife:
         self._log_begins = kit.log.stat().st_size if kit.log.exists() else 0
         kit.history.note("launched", self._now(), life=self._number)
         command = kit.bot.trade_command(kit.session)
+        idle = timedelta(seconds=kit.limits.ready)
+        hand = self._hand = hand_of(kit.bot.clock, kit.control, self._now(), idle=idle)
+        environment |= hand.variables
         if not self._watches_calls():
-            self._child = kit.launcher.launch(command, kit.log, environment=environment)
+            self._child = kit.launcher.launch(
+                command, kit.log, environment=environment, pass_fds=hand.descriptors
+            )
             return self._child
         self._child, listener = launch_watched(
-            kit.launcher, command, kit.log, environment=environment
+            kit.launcher,
+            command,
+            kit.log,
+            environment=environment,
+            pass_fds=hand.descriptors,
         )
         point = None if self._crash is None else self._crash.point
         self._calls = Supervisor(
@@ -319,15 +331,17 @@ class BotLife:
                 return ended
             assert isinstance(settled, Quieted), "halted and gone have been dealt with"
             if settled.status.subscriptions > 0:
+                self._hand.require_taken()
                 self._kit.history.note("ready", settled.status.now, life=self._number)
                 return None
-            if patience.passed:
+            turn = self._hand.turn(settled.status)
+            if turn is Turn.MARKET or (turn is Turn.UNKNOWN and patience.passed):
                 patience = Deadline(limits.patience)
                 if not self._may_play(settled):
                     break
                 self._kit.history.note("waited_for", settled.status.now, life=self._number)
                 self._step()
-            watch.rest(READY_PAUSE_SECONDS)
+            watch.rest(READY_PAUSE_SECONDS if turn is Turn.UNKNOWN else self._hand.pause())
         self._kit.history.note("not_ready", self._now(), life=self._number)
         return NeverReady()
 
@@ -347,7 +361,10 @@ class BotLife:
                 return Died(planned=True)
             if not self._may_play(settled):
                 return EndOfTape()
-            self._step()
+            if self._hand.turn(settled.status) is Turn.BOT:
+                watch.rest(self._hand.pause())
+            else:
+                self._step()
 
     def _may_play(self, settled: Quieted) -> bool:
         due, last = settled.status.next_due, self._case.ends_at

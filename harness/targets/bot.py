@@ -14,6 +14,7 @@ from typing import Self
 
 from pydantic import Field
 
+from harness.bot_clock import BotClock
 from harness.errors import UserError
 from harness.values import Value
 
@@ -52,6 +53,7 @@ class BotSpec(Value):
         trade: starts it; runs until it is killed.
         state: prints its belief as JSON and ends; None when it cannot.
         options: what a replay command must repeat, " --bot my_bot.py"; empty for the reference.
+        clock: which clock it is run by; what a replay command repeats of it is in `options`.
         failpoints: prints the names of its failpoints, one at the start of each line; None when
             it has none.
     """
@@ -60,6 +62,7 @@ class BotSpec(Value):
     trade: tuple[str, ...]
     state: tuple[str, ...] | None
     options: str = ""
+    clock: BotClock = BotClock()
     failpoints: tuple[str, ...] | None = None
 
     @classmethod
@@ -97,6 +100,11 @@ class BotSpec(Value):
         if bot.endswith(".py") or "/" in bot:
             return cls._file(bot)
         return cls._module(bot)
+
+    def by_clock(self, clock: BotClock) -> Self:
+        """The same bot, run by a clock."""
+        options = f"{self.options} --clock {clock}"
+        return self.model_copy(update={"clock": clock, "options": options})
 
     @classmethod
     def _file(cls, bot: str) -> Self:
