@@ -29,7 +29,7 @@ from fakebroker.faults.field import Pacing
 from fakebroker.journal import Journal
 from fakebroker.limits import other_account, over_limit
 from fakebroker.market.aggregate import bar_of_tick
-from fakebroker.market.postpone import later
+from fakebroker.market.postpone import PostponeError, later
 from fakebroker.market.source import Market, MarketEvent
 from fakebroker.market.tape import Bar, Halt, Tick
 from fakebroker.marketdata.desk import MarketDesk

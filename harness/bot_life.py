@@ -16,7 +16,7 @@ from fakebroker.control_messages import Point
 from harness.broker_process import BrokerProcess
 from harness.case import Case, Crash
 from harness.clock import Deadline, Stopwatch
-from harness.clock_hand import Hand, NoHand, Turn, hand_of
+from harness.clock_hand import Hand, Turn, hand_of, preparation
 from harness.dart import Dart
 from harness.errors import HarnessError
 from harness.faults.copies import Copies
@@ -125,7 +125,7 @@ class BotLife:
         self._number = number
         self._crash = crash
         self._child: Child | None = None
-        self._hand: Hand = NoHand()
+        self._hand = Hand()
         self._calls: Supervisor | None = None
         self._time = kit.control.status().now
         self._log_begins = 0
@@ -216,7 +216,9 @@ class BotLife:
             return
         with self._kit.watch.part("ask the bot"):
             code, out, err = self._kit.launcher.run_to_end(
-                command, seconds=STATE_SECONDS, environment=self._kit.session.environment
+                command,
+                seconds=STATE_SECONDS,
+                environment=self._kit.session.environment | preparation(self._kit.bot.clock),
             )
         if code != 0:
             # A finding, not a failure of ours: at every instant the state must be readable.

@@ -8,21 +8,27 @@ depends on how fast this machine is.
 """
 
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
-from pathlib import Path
 
 from fakebroker.control import ControlClient
 from fakebroker.control_messages import Status
 from harness.bot_clock import BotClock
 from harness.clock import Wall
 from harness.errors import HarnessError
-from harness.targets import faked_clock
-from harness.targets.faked_clock import DEADLINE, NOW, PAGE_BYTES, STARTED, TAKEN, Page
+from harness.targets.faked_clock import (
+    DEADLINE,
+    FOLDER,
+    MEMORY_NAME,
+    NOW,
+    PAGE_BYTES,
+    STARTED,
+    TAKEN,
+    VARIABLE,
+    Page,
+)
 
-CLOCKED = Path(faked_clock.__file__).with_name(faked_clock.FOLDER)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 LOOK_SECONDS = 0.01
@@ -39,8 +45,8 @@ class Turn(Enum):
     """The bot may be waiting for something that is not seen from outside."""
 
 
-class Hand(ABC):
-    """Gives the bot its time.
+class Hand:
+    """The bot has the machine's clock, and the market does not wait for its timers.
 
     Attributes:
         variables: what the bot's environment needs.
@@ -50,9 +56,9 @@ class Hand(ABC):
     variables: Mapping[str, str] = {}
     descriptors: tuple[int, ...] = ()
 
-    @abstractmethod
-    def turn(self, status: Status) -> Turn:
+    def turn(self, status: Status) -> Turn:  # noqa: ARG002 - other hands ask it
         """Say who is next, and give the bot time when it is the bot."""
+        return Turn.UNKNOWN
 
     def pause(self) -> float:
         """How many seconds to wait before the next look, when it is the bot's turn."""
@@ -64,17 +70,11 @@ class Hand(ABC):
         Raises:
             HarnessError: it does not.
         """
+        return
 
     def close(self) -> None:
         """Let go of what the bot inherited."""
-
-
-class NoHand(Hand):
-    """The bot has the machine's clock, and the market does not wait for its timers."""
-
-    def turn(self, status: Status) -> Turn:  # noqa: ARG002 - the answer is always the same
-        """Say that nobody knows."""
-        return Turn.UNKNOWN
+        return
 
 
 class WallHand(Hand):
@@ -115,15 +115,15 @@ class FakedHand(Hand):
         self._control = control
         self._idle = idle
         self._last_event = now
-        self._memory = os.memfd_create(faked_clock.MEMORY_NAME, os.MFD_CLOEXEC)
+        self._memory = os.memfd_create(MEMORY_NAME, os.MFD_CLOEXEC)
         os.ftruncate(self._memory, PAGE_BYTES)
         self._page = Page(self._memory)
         self._page.numbers[NOW] = self._page.numbers[STARTED] = nanoseconds(now)
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.descriptors = (self._memory, self._wake_read)
         self.variables = {
-            faked_clock.VARIABLE: ",".join(map(str, self.descriptors)),
-            "PYTHONPATH": path_with(CLOCKED, os.environ.get("PYTHONPATH", "")),
+            VARIABLE: ",".join(map(str, self.descriptors)),
+            **preparation(BotClock(kind="faked")),
         }
 
     @property
@@ -188,16 +188,21 @@ def hand_of(clock: BotClock, control: ControlClient, now: datetime, *, idle: tim
     """
     match clock.kind:
         case "lockstep":
-            return NoHand()
+            return Hand()
         case "faked":
             return FakedHand(control, now, idle=idle)
         case "real":
             return WallHand(control, now, speed=clock.speed)
 
 
-def path_with(folder: Path, path: str) -> str:
-    """A search path that begins with a folder."""
-    return os.pathsep.join((str(folder), *filter(None, [path])))
+def preparation(clock: BotClock) -> dict[str, str]:
+    """Variables with which every command of a bot is started, so that one fork server serves all.
+
+    They put the faked clock in place; without a page it tells the machine's time.
+    """
+    if clock.kind != "faked":
+        return {}
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (FOLDER, os.environ.get("PYTHONPATH"))))}
 
 
 def nanoseconds(at: datetime) -> int:

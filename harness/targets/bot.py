@@ -77,6 +77,7 @@ class BotSpec(Value):
         *,
         command: str | None = None,
         state_command: str | None = None,
+        clock: str | None = None,
     ) -> Self:
         """The bot that the options name; without options the reference bot.
 
@@ -85,10 +86,14 @@ class BotSpec(Value):
             command: a whole command line with {port} {state_dir} {store} {client_id} {watchlist}
                 {redis_url}.
             state_command: beside `command`, prints the belief; the same placeholders.
+            clock: see `BotClock`; None: as this kind of bot is usually run.
 
         Raises:
             UserError: the file, module or program is not there, or the options do not fit.
         """
+        if clock is not None:
+            chosen = BotClock.parse(clock)
+            return cls.choose(bot, command=command, state_command=state_command).by_clock(chosen)
         if command is None and state_command is not None:
             raise UserError("--bot-state-command belongs to --bot-command: give both")
         if command is not None:

@@ -25,12 +25,13 @@ import selectors
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
 from typing import Any
 
 VARIABLE = "CRASHGATE_CLOCK"
-FOLDER = "clocked"
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clocked")  # noqa: PTH100, PTH118, PTH120 - pathlib is slow
+"""The folder that puts the clock in place when it stands in PYTHONPATH."""
 MEMORY_NAME = "crashgate-clock"
 PAGE_BYTES = 4096
 NOW, DEADLINE, TAKEN, STARTED = range(4)
@@ -151,7 +152,7 @@ class Waiter:
                 os.eventfd_write(bell, 1)
 
 
-REAL_ALLOCATE = threading._allocate_lock  # type: ignore[attr-defined]  # noqa: SLF001 - Condition's
+REAL_ALLOCATE = threading.Lock
 SLEEPERS = Sleepers()
 
 
@@ -175,7 +176,7 @@ def install() -> None:
     replace_calendar()
     replace_datetime()
     replace_waits()
-    threading._allocate_lock = Waiter  # type: ignore[attr-defined]  # noqa: SLF001 - see Waiter
+    replace_condition()
     for name in ("threading", "queue", "subprocess"):
         correct_names(sys.modules.get(name))
     os.register_at_fork(after_in_child=SLEEPERS.leave)
@@ -251,10 +252,10 @@ def replace_calendar() -> None:
     asctime, strftime = time.asctime, time.strftime
     present = time.localtime
 
-    def faked_asctime(*moment: Any) -> str:  # noqa: ANN401 - the original's
+    def faked_asctime(*moment: Any) -> str:
         return asctime(*moment) if moment else asctime(present())
 
-    def faked_strftime(form: str, *moment: Any) -> str:  # noqa: ANN401 - the original's
+    def faked_strftime(form: str, *moment: Any) -> str:
         return strftime(form, *moment) if moment else strftime(form, present())
 
     time.asctime, time.strftime = faked_asctime, faked_strftime
@@ -263,7 +264,7 @@ def replace_calendar() -> None:
 def of_present(real: Callable[..., Any]) -> Callable[..., Any]:
     """A function of a moment, by default of the faked present."""
 
-    def told(seconds: float | None = None, /) -> Any:  # noqa: ANN401 - the original's
+    def told(seconds: float | None = None, /) -> Any:
         return real(time.time() if seconds is None else seconds)
 
     return told
@@ -280,13 +281,13 @@ def replace_datetime() -> None:
     now = datetime.datetime.now
     utc = datetime.timezone.utc  # noqa: UP017 - the bot's Python may be older than ours
 
-    def faked_now(cls: type[datetime.datetime], tz: datetime.tzinfo | None = None) -> Any:  # noqa: ANN401
+    def faked_now(cls: type[datetime.datetime], tz: datetime.tzinfo | None = None) -> Any:
         told = wall()
         if told is None:
             return now(tz) if cls is datetime.datetime else cls.fromtimestamp(time.time(), tz)
         return cls.fromtimestamp(told / SECOND, tz)
 
-    def faked_utcnow(cls: type[datetime.datetime]) -> Any:  # noqa: ANN401 - a subclass's, too
+    def faked_utcnow(cls: type[datetime.datetime]) -> Any:
         return faked_now(cls, utc).replace(tzinfo=None)
 
     names["now"] = classmethod(faked_now)
@@ -310,29 +311,39 @@ def replace_waits() -> None:
         odd: Sequence[Any],
         timeout: float | None = None,
         /,
-    ) -> Any:  # noqa: ANN401 - the original's
+    ) -> Any:
         page = SLEEPERS.page
         if page is None or timeout is None or timeout <= 0:
             return real_select(reads, writes, odd, timeout)
         ready: dict[int, int] = {}
-        for each, event in ((reads, select.POLLIN), (writes, select.POLLOUT), (odd, select.POLLPRI)):
-            for member in each:
+        kinds = ((reads, select.POLLIN), (writes, select.POLLOUT), (odd, select.POLLPRI))
+        for members, event in kinds:
+            for member in members:
                 number = member if isinstance(member, int) else member.fileno()
                 ready[number] = ready.get(number, 0) | event
         SLEEPERS.wait(page, timeout, ready)
         return real_select(reads, writes, odd, 0)
 
-    time.sleep, select.select = faked_sleep, faked_select
+    time.sleep = faked_sleep  # type: ignore[assignment]
+    select.select = faked_select  # type: ignore[assignment]
     for name in ("SelectSelector", "PollSelector", "EpollSelector", "DevpollSelector"):
         selector = getattr(selectors, name, None)
         if selector is not None:
             selector.select = by_our_clock(selector.select)
 
 
+def replace_condition() -> None:
+    """Let `Condition.wait` wait on our locks; events, queues and timers of Python rest on it."""
+    wait = threading.Condition.wait
+    names = {**vars(threading), "_allocate_lock": Waiter}
+    waits: Any = types.FunctionType(wait.__code__, names, wait.__name__, wait.__defaults__)
+    threading.Condition.wait = waits  # type: ignore[method-assign]
+
+
 def by_our_clock(real: Callable[..., Any]) -> Callable[..., Any]:
     """A selector's `select` whose time-out goes by our clock."""
 
-    def faked(self: selectors.BaseSelector, timeout: float | None = None) -> Any:  # noqa: ANN401
+    def faked(self: selectors.BaseSelector, timeout: float | None = None) -> Any:
         page = SLEEPERS.page
         if page is None or timeout is None or timeout <= 0:
             return real(self, timeout)
@@ -347,7 +358,7 @@ def by_our_clock(real: Callable[..., Any]) -> Callable[..., Any]:
     return faked
 
 
-def correct_names(module: ModuleType | None) -> None:
+def correct_names(module: types.ModuleType | None) -> None:
     """Give a module that was imported before us our clock under the names that it knows it by."""
     for name in ("_time", "time"):
         if module is not None and callable(getattr(module, name, None)):

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.targets.faked_clock import VARIABLE as CLOCK
+from harness.targets.faked_clock import FOLDER as CLOCK_FOLDER
 from harness.targets.process import ExecLauncher, Executed, Launcher, Started, base_environment
 
 FORK_SERVER = Path(__file__).with_name("fork_server.py")
@@ -275,9 +275,8 @@ def program_of(command: Sequence[str]) -> tuple[str, ...] | None:
 
 def of_clock(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that put a faked clock in place, which has to be there before the imports."""
-    if CLOCK not in environment:
-        return {}
-    return {"PYTHONPATH": environment["PYTHONPATH"]}
+    path = environment.get("PYTHONPATH", "")
+    return {"PYTHONPATH": path} if path.split(os.pathsep)[0] == CLOCK_FOLDER else {}
 
 
 def key_of(program: tuple[str, ...]) -> ProgramKey:
