@@ -161,7 +161,14 @@ class BotLife:
         with kit.watch.part("fork"):
             child = self._launch()
         self._throw_dart()
-        watch = Watch(child, kit.control, queues=kit.queues, neighbour=kit.redis, calls=self._calls)
+        watch = Watch(
+            child,
+            kit.control,
+            queues=kit.queues,
+            neighbour=kit.redis,
+            calls=self._calls,
+            broker=kit.broker.child.pid if kit.bot.clock.kind == "faked" else None,
+        )
         with kit.watch.part("connect" if self._number == 1 else "recover"):
             outcome = self._await_ready(watch)
         if outcome is not None:

@@ -153,6 +153,7 @@ class BotSpec(Value):
             trade=(*start, "trade", *place, *state, "--watchlist", "{watchlist}"),
             state=(*start, "state", *state),
             options=options,
+            clock=BotClock(kind="faked"),
             failpoints=(*start, "failpoints"),
         )
 

@@ -15,6 +15,7 @@ directly, uvloop), and child processes.
 """
 
 import contextlib
+import ctypes
 import datetime
 import gc
 import math
@@ -39,6 +40,12 @@ SECOND = 1_000_000_000
 MICROSECOND = 1_000
 MONOTONIC_START = 1_000 * SECOND
 """What a monotonic clock shows when the process begins; 0 is "never" to some programs."""
+LOOKS_MOST = 1_000
+"""After so many looks at a clock that stands still, each further one takes a microsecond.
+
+Some wait for time to pass by asking for it; ib_insync turns its loop until more than a second has
+passed since a request, which never comes when exactly a second has.
+"""
 CLOCKS = {"CLOCK_REALTIME": 0, "CLOCK_MONOTONIC": 1, "CLOCK_BOOTTIME": 1}
 
 
@@ -68,6 +75,20 @@ class Sleepers:
         self._wake = -1
         self._deadlines: dict[object, int] = {}
         self._lock = REAL_ALLOCATE()
+        self._seen = self._looks = 0
+
+    def now(self) -> int | None:
+        """The faked time since 1970, None while there is no faked clock."""
+        page = self.page
+        if page is None:
+            return None
+        now: int = page.numbers[NOW]
+        if now != self._seen:
+            self._seen, self._looks = now, 0
+        self._looks += 1
+        if self._looks > LOOKS_MOST:
+            self._seen = now = page.numbers[NOW] = now + MICROSECOND
+        return now
 
     def take(self, page: Page, wake: int) -> None:
         """Go by a clock from here on."""
@@ -190,25 +211,19 @@ def span(seconds: float) -> int:
     return max(1, math.ceil(min(seconds, threading.TIMEOUT_MAX) * 1e6 - 1e-3)) * MICROSECOND
 
 
-def wall() -> int | None:
-    """The faked time since 1970, None while there is no faked clock."""
-    page = SLEEPERS.page
-    return None if page is None else page.numbers[NOW]
-
-
 def steady() -> int | None:
     """The faked time of the monotonic clocks."""
-    page = SLEEPERS.page
-    return None if page is None else page.numbers[NOW] - page.numbers[STARTED] + MONOTONIC_START
+    now, page = SLEEPERS.now(), SLEEPERS.page
+    return None if now is None or page is None else now - page.numbers[STARTED] + MONOTONIC_START
 
 
 def replace_clocks() -> None:
     """Replace the functions that tell the time as a number."""
-    for name, source in (("time", wall), ("monotonic", steady), ("perf_counter", steady)):
+    for name, source in (("time", SLEEPERS.now), ("monotonic", steady), ("perf_counter", steady)):
         setattr(time, name, in_seconds(getattr(time, name), source))
         setattr(time, f"{name}_ns", in_nanoseconds(getattr(time, f"{name}_ns"), source))
     sources = {
-        number: (wall, steady)[kind]
+        number: (SLEEPERS.now, steady)[kind]
         for name, kind in CLOCKS.items()
         if (number := getattr(time, name, None)) is not None
     }
@@ -274,17 +289,17 @@ def replace_datetime() -> None:
     """Replace `now` and `utcnow` in the type itself, which others have imported by name.
 
     A subclass under the old name would not be the type of the objects that C code makes. The dict
-    behind a type's `__dict__` can be had from the garbage collector, and nobody has looked the
-    methods up yet, so that no cache of them has to be told. `today` asks `time.time` by itself.
+    behind a type's `__dict__` can be had from the garbage collector; the interpreter remembers what
+    it has found in types, so it is told. `today` asks `time.time` by itself.
     """
     names: dict[str, Any] = gc.get_referents(datetime.datetime.__dict__)[0]
-    now = datetime.datetime.now
+    real = names["now"]
     utc = datetime.timezone.utc  # noqa: UP017 - the bot's Python may be older than ours
 
     def faked_now(cls: type[datetime.datetime], tz: datetime.tzinfo | None = None) -> Any:
-        told = wall()
+        told = SLEEPERS.now()
         if told is None:
-            return now(tz) if cls is datetime.datetime else cls.fromtimestamp(time.time(), tz)
+            return real.__get__(None, cls)(tz)
         return cls.fromtimestamp(told / SECOND, tz)
 
     def faked_utcnow(cls: type[datetime.datetime]) -> Any:
@@ -292,6 +307,7 @@ def replace_datetime() -> None:
 
     names["now"] = classmethod(faked_now)
     names["utcnow"] = classmethod(faked_utcnow)
+    ctypes.pythonapi.PyType_Modified(ctypes.py_object(datetime.datetime))
 
 
 def replace_waits() -> None:
