@@ -264,20 +264,21 @@ class Broker:
         return self._settled()
 
     def advance(self, to: datetime) -> list[Effect]:
-        """Let the clock go on to a moment before anything is due.
+        """Let the clock go on, and play nothing: what is due at that very moment is still to come.
 
         Raises:
             PointError: The broker stands still at a point.
-            PostponeError: Something is due by then, or it has passed.
+            PostponeError: Something is due before, or it has passed.
         """
         if self.halted is not None:
             raise PointError(f"the broker stands still at {self.halted}: release it first")
         due = self.next_deadline()
-        if due is not None and to >= due:
+        if due is not None and to > due:
             raise PostponeError(f"{to} is too late: something is due at {due}, which a step plays")
         if to < self.now:
             raise PostponeError(f"{to} has passed: it is {self.now}")
-        return self.tick(later(self.now, to - self.now))
+        self._move_time(later(self.now, to - self.now))
+        return self._settled()
 
     def manual_order(
         self, symbol: str, action: Literal["BUY", "SELL"], *, quantity: Decimal, now: datetime

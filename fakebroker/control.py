@@ -203,7 +203,7 @@ class ControlClient:
         self._ask(PassTimeRequest(by=by), Done)
 
     def advance(self, to: datetime) -> None:
-        """Let the clock go on to a moment before anything is due (lockstep only)."""
+        """Let the clock go on, no further than to what is due next (lockstep only)."""
         self._ask(AdvanceRequest(to=to), Done)
 
     def manual_order(

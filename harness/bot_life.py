@@ -47,8 +47,9 @@ class Limits:
     Attributes:
         ready: for a launched bot to ask for bars.
         quiet: for the bot to go quiet after an event.
-        patience: while a bot is quiet and has no bars. It may wait for the market's time to pass
-            (a grace period) or for its own (a retry); after this long the market goes on.
+        patience: while a bot is quiet and has no bars, and its clock does not say what it waits
+            for. It may wait for the market's time to pass (a grace period) or for its own (a
+            retry); after this long the market goes on.
     """
 
     ready: float = 60.0

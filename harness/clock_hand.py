@@ -150,7 +150,7 @@ class FakedHand(Hand):
             self._last_event = due
             self._move(due)
             return Turn.MARKET
-        if (due is None or deadline < due) and deadline > status.now:
+        if deadline > status.now:
             self._control.advance(deadline)
         self._move(deadline)
         return Turn.BOT
