@@ -229,7 +229,7 @@ class PassTimeRequest(Message):
 
 
 class AdvanceRequest(Message):
-    """Let the clock go on, no further than to what is due next, and play nothing (lockstep only)."""
+    """Let the clock go on, at most to what is due next, and play nothing (lockstep only)."""
 
     do: Literal["advance"] = "advance"
     to: AwareDatetime

@@ -3,9 +3,9 @@
 Two looks in a row must agree: every thread of the bot waits and none has run in between, nothing
 was under way on its connections between the two, and the broker has neither received nor sent a
 frame since before the first. A server that the bot asks for its state is looked at in the same
-way: a bot that waits for its answer waits too, and is not quiet. What cannot be seen from outside is
-a timer that is about to fire: a bot that sleeps between retries is quiet, and `clock_hand.py` says
-whether its timers come before the market.
+way: a bot that waits for its answer waits too, and is not quiet. What cannot be seen from outside
+is a timer that is about to fire: a bot that sleeps between retries is quiet, and `clock_hand.py`
+says whether its timers come before the market.
 """
 
 import sys
