@@ -214,6 +214,37 @@ tell(float(subprocess.run(words, stdout=subprocess.PIPE).stdout) > time.time() +
     assert told == [0.0, True]
 
 
+def test_a_fork_of_the_program_has_the_machines_clock(run: Stage) -> None:
+    [told] = run("""
+import os
+child = os.fork()
+if child == 0:
+    sleep(0.001)
+    os._exit(0 if time.time() > 1_760_000_000 else 1)
+tell(os.waitpid(child, 0)[1])
+""").to_end()
+    assert told == [0.0, 0]
+
+
+def test_who_waits_for_time_to_pass_by_asking_for_it_does_not_wait_for_ever(run: Stage) -> None:
+    [told] = run("""
+begun = monotonic()
+while monotonic() - begun < 0.001:
+    pass
+tell()
+""").to_end()
+    assert told[0] == pytest.approx(0.001, abs=1e-5)
+
+
+def test_a_program_is_forked_with_its_clock(tmp_path: Path) -> None:
+    with ForkLauncher() as forks:
+        program = Stage(forks, tmp_path)("import os\ntell(os.getppid())\n")
+        [told] = program.to_end()
+        program.close()
+        [server] = forks.servers.values()
+        assert told == [0.0, server.pid]
+
+
 def test_a_program_without_a_page_has_the_machines_clock(
     launcher: Launcher, tmp_path: Path
 ) -> None:
