@@ -299,6 +299,8 @@ class BotLife:
         if kit.copies is not None:
             folder = Path(kit.session.state_dir)
             kit.copies.take(self._now(), folder, redis_url=kit.session.redis_url)
+        latest = kit.control.latest
+        self._hand.before_step(None if latest is None else latest.next_due)
         step = self._kit.control.step()
         self._time = step.time
         self._since_bar = 0 if step.kind == "bar" else self._since_bar + 1

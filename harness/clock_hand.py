@@ -64,6 +64,10 @@ class Hand:
         """How many seconds to wait before the next look, when it is the bot's turn."""
         return 0.0
 
+    def before_step(self, due: datetime | None) -> None:  # noqa: ARG002 - other hands move
+        """Hear that the market plays what is due then."""
+        return
+
     def require_taken(self) -> None:
         """Make sure that the bot goes by this clock.
 
@@ -141,19 +145,21 @@ class FakedHand(Hand):
         """The bot's, when a timer is due no later than the market's next event."""
         due, deadline = status.next_due, self.deadline
         if deadline is None:
-            self._last_event = due or self._last_event
-            self._move(due or status.now)
             return Turn.UNKNOWN
         if due is None and deadline > self._last_event + self._idle:
             return Turn.MARKET
         if due is not None and due < deadline:
-            self._last_event = due
-            self._move(due)
             return Turn.MARKET
         if deadline > status.now:
             self._control.advance(deadline)
         self._move(deadline)
         return Turn.BOT
+
+    def before_step(self, due: datetime | None) -> None:
+        """Move the clock to what the market plays; the bot sees it there when it hears of it."""
+        if due is not None:
+            self._last_event = due
+            self._move(due)
 
     def require_taken(self) -> None:
         """Make sure that the bot goes by this clock."""

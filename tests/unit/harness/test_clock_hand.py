@@ -71,6 +71,8 @@ def test_a_timer_before_the_markets_next_event_fires_and_takes_the_exchange_alon
 def test_the_market_is_next_when_no_timer_is_due_before(table: Table) -> None:
     table.sleep_until(7)
     assert table.turn() is Turn.MARKET
+    assert (table.shown(), table.market.now) == (0, NOON)
+    table.hand.before_step(at(5))
     assert (table.shown(), table.market.now) == (5, NOON)
 
 
@@ -83,7 +85,7 @@ def test_a_timer_goes_first_where_it_meets_the_market(table: Table) -> None:
 def test_nobody_knows_what_a_bot_without_a_timer_waits_for(table: Table) -> None:
     table.page[DEADLINE] = 0
     assert table.turn() is Turn.UNKNOWN
-    assert table.shown() == 5
+    assert table.shown() == 0
 
 
 def test_the_clock_never_goes_back(table: Table) -> None:
@@ -95,12 +97,13 @@ def test_the_clock_never_goes_back(table: Table) -> None:
 
 def test_after_the_last_event_timers_fire_for_a_while_and_not_for_ever(table: Table) -> None:
     table.market.next_due = None
-    for seconds in (30, 60):
+    table.hand.before_step(at(5))
+    for seconds in (30, 65):
         table.sleep_until(seconds)
         assert table.turn() is Turn.BOT
-    table.sleep_until(61)
+    table.sleep_until(66)
     assert table.turn() is Turn.MARKET
-    assert table.shown() == 60
+    assert table.shown() == 65
 
 
 def test_a_bot_that_has_not_taken_the_clock_is_told_of(table: Table) -> None:

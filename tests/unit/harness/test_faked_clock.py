@@ -205,13 +205,33 @@ tell(datetime.datetime.now(utc).isoformat(), Mine.now(utc).isoformat(), type(Min
     assert told == [90.0, shown, shown, "Mine", shown, "14:01:30", seconds, "2025-10-06", True]
 
 
+def test_a_method_that_was_looked_up_before_is_not_remembered(run: Stage) -> None:
+    [told] = run("""
+import types
+from harness.targets import faked_clock
+class Mine(datetime.datetime): pass
+def years():
+    return [[kind.now().year for _ in range(50)][-1] for kind in (Mine, datetime.datetime)]
+before = years()
+faked_clock.SLEEPERS.page = types.SimpleNamespace(numbers=[1_900_000_000 * 10**9])
+faked_clock.replace_datetime()
+tell(before, years())
+""").to_end()
+    assert told == [0.0, [2025, 2025], [2030, 2030]]
+
+
 def test_a_child_process_has_the_machines_clock(run: Stage) -> None:
     [told] = run("""
-import subprocess, sys
+import os, subprocess, sys
 words = [sys.executable, "-c", "import time; time.sleep(0.001); print(time.time())"]
-tell(float(subprocess.run(words, stdout=subprocess.PIPE).stdout) > time.time() + 86400)
+def shown(**how):
+    return float(subprocess.run(words, stdout=subprocess.PIPE, **how).stdout) > time.time() + 86400
+closed = shown()
+page, wake = map(int, os.environ["CRASHGATE_CLOCK"].split(","))
+os.dup2(os.open("/dev/null", os.O_RDWR), page)
+tell(closed, shown(pass_fds=[page, wake]))
 """).to_end()
-    assert told == [0.0, True]
+    assert told == [0.0, True, True]
 
 
 def test_a_fork_of_the_program_has_the_machines_clock(run: Stage) -> None:
