@@ -246,6 +246,18 @@ tell(os.waitpid(child, 0)[1])
     assert told == [0.0, 0]
 
 
+def test_a_program_that_begins_again_in_its_process_keeps_the_clock(run: Stage) -> None:
+    [told] = run("""
+import os, sys
+if len(sys.argv) == 1:
+    sleep(5)
+    os.execv(sys.executable, [sys.executable, sys.argv[0], "again"])
+sleep(2)
+tell(sys.argv[1])
+""").to_end()
+    assert told == [7.0, "again"]
+
+
 def test_who_waits_for_time_to_pass_by_asking_for_it_does_not_wait_for_ever(run: Stage) -> None:
     [told] = run("""
 begun = monotonic()
