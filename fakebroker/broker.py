@@ -29,7 +29,7 @@ from fakebroker.faults.field import Pacing
 from fakebroker.journal import Journal
 from fakebroker.limits import other_account, over_limit
 from fakebroker.market.aggregate import bar_of_tick
-from fakebroker.market.postpone import later
+from fakebroker.market.postpone import PostponeError, later
 from fakebroker.market.source import Market, MarketEvent
 from fakebroker.market.tape import Bar, Halt, Tick
 from fakebroker.marketdata.desk import MarketDesk
@@ -265,6 +265,23 @@ class Broker:
                 self._play_next(due)
             self._move_time(moment)
             self._route(self._exchange.advance(now=self.now))
+        return self._settled()
+
+    def advance(self, to: datetime) -> list[Effect]:
+        """Let the clock go on, and play nothing: what is due at that very moment is still to come.
+
+        Raises:
+            PointError: The broker stands still at a point.
+            PostponeError: Something is due before, or it has passed.
+        """
+        if self.halted is not None:
+            raise PointError(f"the broker stands still at {self.halted}: release it first")
+        due = self.next_deadline()
+        if due is not None and to > due:
+            raise PostponeError(f"{to} is too late: something is due at {due}, which a step plays")
+        if to < self.now:
+            raise PostponeError(f"{to} has passed: it is {self.now}")
+        self._move_time(later(self.now, to - self.now))
         return self._settled()
 
     def manual_order(

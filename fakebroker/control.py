@@ -11,7 +11,7 @@ order with it: when `status` is answered, everything that the server had read is
 import json
 import socket
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal, Self, TypeVar
@@ -19,6 +19,7 @@ from typing import Literal, Self, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from fakebroker.control_messages import (
+    AdvanceRequest,
     Books,
     BooksRequest,
     BreakAtRequest,
@@ -205,6 +206,10 @@ class ControlClient:
     def pass_time(self, by: timedelta) -> None:
         """Let time pass without the tape, whose rest comes as much later (lockstep only)."""
         self._ask(PassTimeRequest(by=by), Done)
+
+    def advance(self, to: datetime) -> None:
+        """Let the clock go on, no further than to what is due next (lockstep only)."""
+        self._ask(AdvanceRequest(to=to), Done)
 
     def manual_order(
         self, symbol: str, action: Literal["BUY", "SELL"], *, quantity: Decimal

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from fakebroker.faults.catalog import AnyFault
 
@@ -228,6 +228,13 @@ class PassTimeRequest(Message):
     by: timedelta = Field(gt=timedelta(0))
 
 
+class AdvanceRequest(Message):
+    """Let the clock go on, at most to what is due next, and play nothing (lockstep only)."""
+
+    do: Literal["advance"] = "advance"
+    to: AwareDatetime
+
+
 class ManualOrderRequest(Message):
     """A person in TWS sends a market order: client 0, order id 0."""
 
@@ -289,6 +296,7 @@ ControlRequest = Annotated[
     | RejectRequest
     | PriceRequest
     | PassTimeRequest
+    | AdvanceRequest
     | ManualOrderRequest
     | FaultRequest
     | HealRequest

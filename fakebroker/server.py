@@ -11,7 +11,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from fakebroker.breakpoint import PointError
@@ -19,6 +19,7 @@ from fakebroker.broker import Broker
 from fakebroker.clock import Clock
 from fakebroker.control import LINE_LIMIT_BYTES, ControlError, answer_line
 from fakebroker.control_messages import (
+    AdvanceRequest,
     BooksRequest,
     BreakAtRequest,
     CancelRequest,
@@ -224,6 +225,8 @@ class Gateway:
                     self._carry_out(self._broker.trade(symbol, price, jumps=jumps, now=now))
                 case PassTimeRequest(by=by):
                     self._pass_time(by)
+                case AdvanceRequest(to=to):
+                    self._advance(to)
                 case ManualOrderRequest():
                     self._carry_out(
                         self._broker.manual_order(
@@ -297,6 +300,11 @@ class Gateway:
                 "pass_time needs --clock lockstep: with --clock real time runs alone"
             )
         self._carry_out(self._broker.pass_time(by))
+
+    def _advance(self, to: datetime) -> None:
+        if not self._lockstep:
+            raise ControlError("advance needs --clock lockstep: with --clock real time runs alone")
+        self._carry_out(self._broker.advance(to))
 
     def _status(self) -> Status:
         broker = self._broker

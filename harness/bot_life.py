@@ -9,7 +9,7 @@ import re
 import signal
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, Self
 
@@ -19,6 +19,7 @@ from harness.beliefs import Beliefs, Told, memory_of
 from harness.broker_process import BrokerProcess
 from harness.case import Case, Crash
 from harness.clock import Deadline, Stopwatch
+from harness.clock_hand import Hand, Turn, hand_of, preparation
 from harness.dart import Dart
 from harness.errors import HarnessError
 from harness.faults.copies import Copies
@@ -49,8 +50,9 @@ class Limits:
     Attributes:
         ready: for a launched bot to ask for bars.
         quiet: for the bot to go quiet after an event.
-        patience: while a bot is quiet and has no bars. It may wait for the market's time to pass
-            (a grace period) or for its own (a retry); after this long the market goes on.
+        patience: while a bot is quiet and has no bars, and its clock does not say what it waits
+            for. It may wait for the market's time to pass (a grace period) or for its own (a
+            retry); after this long the market goes on.
     """
 
     ready: float = 60.0
@@ -129,6 +131,7 @@ class BotLife:
         self._number = number
         self._crash = crash
         self._child: Child | None = None
+        self._hand = Hand()
         self._calls: Supervisor | None = None
         self._time = kit.control.status().now
         self._log_begins = 0
@@ -145,6 +148,7 @@ class BotLife:
             self._child.end()
         if self._calls is not None:
             self._calls.close()
+        self._hand.close()
 
     @property
     def crash(self) -> Crash | None:
@@ -179,7 +183,14 @@ class BotLife:
         with kit.watch.part("fork"):
             child = self._launch()
         self._throw_dart()
-        watch = Watch(child, kit.control, queues=kit.queues, neighbour=kit.redis, calls=self._calls)
+        watch = Watch(
+            child,
+            kit.control,
+            queues=kit.queues,
+            neighbour=kit.redis,
+            calls=self._calls,
+            broker=kit.broker.child.pid if kit.bot.clock.kind == "faked" else None,
+        )
         with kit.watch.part("connect" if self._number == 1 else "recover"):
             outcome = yield from self._await_ready(watch)
         if outcome is not None:
@@ -279,7 +290,8 @@ class BotLife:
     def _ask(self, command: Sequence[str]) -> Told:
         """Run the `state` command, unless it is known what it says of what is there."""
         kit, session = self._kit, self._kit.session
-        words = [kit.scrub(word) for word in (*command, *map(str, session.environment.items()))]
+        environment = session.environment | preparation(kit.bot.clock)
+        words = [kit.scrub(word) for word in (*command, *map(str, environment.items()))]
         folder, beliefs, memory = Path(session.state_dir), kit.beliefs, ""
         if beliefs is not None:
             memory = memory_of(words, folder, redis_url=session.redis_url)
@@ -287,9 +299,7 @@ class BotLife:
             if known is not None:
                 return known
         told = Told(
-            *kit.launcher.run_to_end(
-                command, seconds=STATE_SECONDS, environment=session.environment
-            )
+            *kit.launcher.run_to_end(command, seconds=STATE_SECONDS, environment=environment)
         )
         if beliefs is not None:
             after = memory_of(words, folder, redis_url=session.redis_url)
@@ -315,11 +325,20 @@ class BotLife:
         self._log_begins = kit.log.stat().st_size if kit.log.exists() else 0
         kit.history.note("launched", self._now(), life=self._number)
         command = kit.bot.trade_command(kit.session)
+        idle = timedelta(seconds=kit.limits.ready)
+        hand = self._hand = hand_of(kit.bot.clock, kit.control, self._now(), idle=idle)
+        environment |= hand.variables
         if not self._watches_calls():
-            self._child = kit.launcher.launch(command, kit.log, environment=environment)
+            self._child = kit.launcher.launch(
+                command, kit.log, environment=environment, pass_fds=hand.descriptors
+            )
             return self._child
         self._child, listener = launch_watched(
-            kit.launcher, command, kit.log, environment=environment
+            kit.launcher,
+            command,
+            kit.log,
+            environment=environment,
+            pass_fds=hand.descriptors,
         )
         point = None if self._crash is None else self._crash.point
         self._calls = Supervisor(
@@ -347,6 +366,8 @@ class BotLife:
         if kit.copies is not None:
             folder = Path(kit.session.state_dir)
             kit.copies.take(self._now(), folder, redis_url=kit.session.redis_url)
+        latest = kit.control.latest
+        self._hand.before_step(None if latest is None else latest.next_due)
         step = self._kit.control.step()
         self._time = step.time
         self._since_bar = 0 if step.kind == "bar" else self._since_bar + 1
@@ -393,15 +414,17 @@ class BotLife:
                 continue
             assert isinstance(settled, Quieted), "whatever else it does has been dealt with"
             if settled.status.subscriptions > 0:
+                self._hand.require_taken()
                 self._kit.history.note("ready", settled.status.now, life=self._number)
                 return None
-            if patience.passed:
+            turn = self._hand.turn(settled.status)
+            if turn is Turn.MARKET or (turn is Turn.UNKNOWN and patience.passed):
                 patience = Deadline(limits.patience)
                 if not self._may_play(settled):
                     break
                 self._kit.history.note("waited_for", settled.status.now, life=self._number)
                 self._step()
-            watch.rest(READY_PAUSE_SECONDS)
+            watch.rest(READY_PAUSE_SECONDS if turn is Turn.UNKNOWN else self._hand.pause())
         self._kit.history.note("not_ready", self._now(), life=self._number)
         return NeverReady()
 
@@ -420,7 +443,10 @@ class BotLife:
             assert isinstance(settled, Quieted), "whatever else it does has been dealt with"
             if not self._may_play(settled):
                 return EndOfTape()
-            self._step()
+            if self._hand.turn(settled.status) is Turn.BOT:
+                watch.rest(self._hand.pause())
+            else:
+                self._step()
 
     def _may_play(self, settled: Quieted) -> bool:
         due, last = settled.status.next_due, self._case.ends_at

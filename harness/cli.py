@@ -52,6 +52,9 @@ BotCommand = Annotated[
 BotStateCommand = Annotated[
     str | None, typer.Option(help="Beside --bot-command: prints what the bot believes, as JSON.")
 ]
+Clock = Annotated[
+    str | None, typer.Option(help="The bot's clock: lockstep, faked, real or real:SPEED.")
+]
 Keep = Annotated[Path | None, typer.Option(help="New folder for the files of the run.")]
 CrashDepth = Annotated[
     int, typer.Option(min=1, help="Crashes in a row; the second is inside the recovery.")
@@ -66,12 +69,13 @@ def replay(
     bot: Bot = None,
     bot_command: BotCommand = None,
     bot_state_command: BotStateCommand = None,
+    clock: Clock = None,
     scenarios: Scenarios = DEFAULT_FOLDER,
     keep: Keep = None,
 ) -> None:
     """Run a failure again, exactly as it was."""
     wanted = Token.parse(token)
-    spec = BotSpec.choose(bot, command=bot_command, state_command=bot_state_command)
+    spec = BotSpec.choose(bot, command=bot_command, state_command=bot_state_command, clock=clock)
     scenario = find_scenario(scenarios, wanted.scenario)
     case = scenario.case(wanted.store, seed=wanted.seed, trial=wanted.trial)
     wanted.check(case)
@@ -86,6 +90,7 @@ def sweep(
     bot: Bot = None,
     bot_command: BotCommand = None,
     bot_state_command: BotStateCommand = None,
+    clock: Clock = None,
     crash_seed: Seed = 0,
     crash_budget: Annotated[int | None, typer.Option(min=1, help="Trials at most.")] = None,
     crash_depth: CrashDepth = 1,
@@ -96,7 +101,7 @@ def sweep(
 ) -> None:
     """Kill the bot at every point of a scenario, one after the other."""
     name, _, store = what.partition("/")
-    spec = BotSpec.choose(bot, command=bot_command, state_command=bot_state_command)
+    spec = BotSpec.choose(bot, command=bot_command, state_command=bot_state_command, clock=clock)
     scenario = find_scenario(scenarios, name)
     depth = Depth(seed=crash_seed, budget=crash_budget, depth=crash_depth, exhaustive=exhaustive)
     with workshop(keep) as shop:
@@ -114,6 +119,7 @@ def random_trials(
     bot: Bot = None,
     bot_command: BotCommand = None,
     bot_state_command: BotStateCommand = None,
+    clock: Clock = None,
     crash_seed: Annotated[int, typer.Option(min=0, help="Draws everything.")] = 1,
     crash_budget: Annotated[int, typer.Option(min=1, help="How many trials.")] = 100,
     crash_depth: CrashDepth = 3,
@@ -121,7 +127,7 @@ def random_trials(
     keep: Keep = None,
 ) -> None:
     """Draw scenario, market, crash, downtime and faults from a seed."""
-    spec = BotSpec.choose(bot, command=bot_command, state_command=bot_state_command)
+    spec = BotSpec.choose(bot, command=bot_command, state_command=bot_state_command, clock=clock)
     swept = [each for each in load_catalog(scenarios).values() if each.swept]
     if not swept:
         raise UserError(f"no scenario in {scenarios} is made to be swept (swept=True)")
@@ -141,6 +147,7 @@ def shrink(
     bot: Bot = None,
     bot_command: BotCommand = None,
     bot_state_command: BotStateCommand = None,
+    clock: Clock = None,
     scenarios: Scenarios = DEFAULT_FOLDER,
     keep: Keep = None,
 ) -> None:
@@ -148,7 +155,7 @@ def shrink(
     wanted = Token.parse(token)
     if not wanted.trial:
         raise UserError(f"{token} is the story of a scenario; only the trials of a sweep shrink")
-    spec = BotSpec.choose(bot, command=bot_command, state_command=bot_state_command)
+    spec = BotSpec.choose(bot, command=bot_command, state_command=bot_state_command, clock=clock)
     scenario = find_scenario(scenarios, wanted.scenario)
     wanted.check(scenario.case(wanted.store, seed=wanted.seed, trial=wanted.trial))
     with workshop(keep) as shop:
@@ -163,13 +170,14 @@ def run(
     bot: Bot = None,
     bot_command: BotCommand = None,
     bot_state_command: BotStateCommand = None,
+    clock: Clock = None,
     crash_seed: Seed = 0,
     scenarios: Scenarios = DEFAULT_FOLDER,
     keep: Keep = None,
 ) -> None:
     """Run one scenario."""
     name, _, store = what.partition("/")
-    spec = BotSpec.choose(bot, command=bot_command, state_command=bot_state_command)
+    spec = BotSpec.choose(bot, command=bot_command, state_command=bot_state_command, clock=clock)
     scenario = find_scenario(scenarios, name)
     case = scenario.case(store or STORES[0], seed=crash_seed)
     with run_folder(keep) as folder:

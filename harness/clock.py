@@ -7,6 +7,7 @@ measured here is how long the harness has waited.
 import contextlib
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 
 class Deadline:
@@ -30,6 +31,23 @@ class Deadline:
     def waited(self) -> float:
         """Seconds since the deadline was set."""
         return time.monotonic() - self.started
+
+
+class Wall:
+    """The market's time where it goes by the wall clock, so many times as fast."""
+
+    def __init__(self, begins: datetime, *, speed: float) -> None:
+        self._begins = begins
+        self._speed = speed
+        self._started = time.monotonic()
+
+    def now(self) -> datetime:
+        """The market's present."""
+        return self._begins + timedelta(seconds=(time.monotonic() - self._started) * self._speed)
+
+    def left(self, due: datetime) -> float:
+        """Seconds of the wall clock until a moment of the market, never negative."""
+        return max(0.0, (due - self.now()).total_seconds() / self._speed)
 
 
 class Stopwatch:

@@ -32,6 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "{redis_url}",
     )
     group.addoption("--bot-state-command", help="prints what that bot believes, as JSON")
+    group.addoption("--clock", help="that bot's clock: lockstep, faked, real or real:SPEED")
     group.addoption(
         "--crash-seed", type=int, default=0, help="draws the choices; 0 takes the plain ones"
     )
@@ -61,8 +62,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse a bot, a token or a number that cannot be used before anything runs."""
-    given = [config.getoption(name) for name in ("bot", "bot_command", "bot_state_command")]
-    if given != [None, None, None]:
+    options = ("bot", "bot_command", "bot_state_command", "clock")
+    if any(config.getoption(name) is not None for name in options):
         chosen_bot(config)
     if config.getoption("replay") is not None:
         wanted_token(config)
@@ -112,6 +113,7 @@ def chosen_bot(config: pytest.Config) -> BotSpec:
             config.getoption("bot"),
             command=config.getoption("bot_command"),
             state_command=config.getoption("bot_state_command"),
+            clock=config.getoption("clock"),
         )
     except UserError as error:
         raise pytest.UsageError(str(error)) from error

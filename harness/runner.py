@@ -17,6 +17,7 @@ from harness.bot_life import PLAIN_LIMITS, BotLife, Died, EndOfTape, Equipment, 
 from harness.broker_process import running_broker
 from harness.case import Case, Crash
 from harness.clock import Stopwatch
+from harness.clock_hand import preparation
 from harness.dart import Dart
 from harness.downtime.play import play_downtime
 from harness.errors import HarnessError, UserError
@@ -251,7 +252,9 @@ def failpoints_of(bot: BotSpec, launcher: Launcher) -> tuple[str, ...]:
     """The names of a bot's failpoints; none when it does not list any."""
     if bot.failpoints is None:
         return ()
-    code, out, _ = launcher.run_to_end(bot.failpoints, seconds=LIST_SECONDS)
+    code, out, _ = launcher.run_to_end(
+        bot.failpoints, seconds=LIST_SECONDS, environment=preparation(bot.clock)
+    )
     return tuple(line.split()[0] for line in out.splitlines() if line.strip()) if code == 0 else ()
 
 

@@ -52,8 +52,6 @@ WORD_POINTS = 3
 NOT_SURVIVED = frozenset({"completed-without-fills"})
 """Words that the reference bot does not survive yet: with a broker that tells of no fill and lists
 the filled stop as completed without one, it takes back what it had booked."""
-SLOW = frozenset({"unreachable-then-back", "half-alive", "pacing"})
-"""Words after which a bot waits in its own time, which takes seconds of ours."""
 DAMAGE_POINTS = 1
 
 
@@ -131,11 +129,6 @@ def crashes_of(trial: Trial, vocabulary: Vocabulary) -> tuple[Crash, ...]:
     return tuple(crash_of(kill, vocabulary) for kill in trial.kills)
 
 
-def points_of(slug: str) -> int:
-    """At how many points a word is tried unless everything is."""
-    return 1 if slug in SLOW else WORD_POINTS
-
-
 def whole_vocabulary(symbol: str) -> dict[str, Word]:
     """Every downtime, every fault of the broker at a restart, and every damage to the files.
 
@@ -147,16 +140,13 @@ def whole_vocabulary(symbol: str) -> dict[str, Word]:
             title=entry.title,
             downtime=entry.downtime(symbol),
             matters=MATTERS[entry.needs],
-            points=points_of(slug),
         )
         for slug, entry in DOWNTIMES.items()
         if slug != "nothing"
     }
     for slug, trouble in FAULTS.items():
         if trouble.phase != "before" and slug not in NOT_SURVIVED:
-            words[slug] = Word(
-                title=trouble.title, downtime=trouble.downtime, points=points_of(slug)
-            )
+            words[slug] = Word(title=trouble.title, downtime=trouble.downtime)
     stores: dict[str, list[str]] = {}
     damages = {fault.slug: fault for faults in BY_STORE.values() for fault in faults}
     for store, faults in BY_STORE.items():

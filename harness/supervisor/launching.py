@@ -18,7 +18,12 @@ INSTALL_SECONDS = 30.0
 
 
 def launch_watched(
-    launcher: Launcher, command: Sequence[str], log: Path, *, environment: Mapping[str, str]
+    launcher: Launcher,
+    command: Sequence[str],
+    log: Path,
+    *,
+    environment: Mapping[str, str],
+    pass_fds: Sequence[int] = (),
 ) -> tuple[Child, int]:
     """Start a program whose system calls wait for us.
 
@@ -27,6 +32,7 @@ def launch_watched(
         command: program and arguments; no shell.
         log: file that its output is appended to.
         environment: variables on top of the base environment.
+        pass_fds: descriptors that it inherits.
 
     Returns:
         the process, and the listener of its filter, which the caller closes.
@@ -39,7 +45,11 @@ def launch_watched(
     try:
         try:
             child = launcher.launch(
-                command, log, environment=environment, reports=(ready_write, go_read)
+                command,
+                log,
+                environment=environment,
+                pass_fds=pass_fds,
+                reports=(ready_write, go_read),
             )
         finally:
             os.close(ready_write)

@@ -14,6 +14,7 @@ from typing import Self
 
 from pydantic import Field
 
+from harness.bot_clock import BotClock
 from harness.errors import UserError
 from harness.values import Value
 
@@ -52,6 +53,7 @@ class BotSpec(Value):
         trade: starts it; runs until it is killed.
         state: prints its belief as JSON and ends; None when it cannot.
         options: what a replay command must repeat, " --bot my_bot.py"; empty for the reference.
+        clock: which clock it is run by; what a replay command repeats of it is in `options`.
         failpoints: prints the names of its failpoints, one at the start of each line; None when
             it has none.
     """
@@ -60,6 +62,7 @@ class BotSpec(Value):
     trade: tuple[str, ...]
     state: tuple[str, ...] | None
     options: str = ""
+    clock: BotClock = BotClock()
     failpoints: tuple[str, ...] | None = None
 
     @classmethod
@@ -74,6 +77,7 @@ class BotSpec(Value):
         *,
         command: str | None = None,
         state_command: str | None = None,
+        clock: str | None = None,
     ) -> Self:
         """The bot that the options name; without options the reference bot.
 
@@ -82,10 +86,14 @@ class BotSpec(Value):
             command: a whole command line with {port} {state_dir} {store} {client_id} {watchlist}
                 {redis_url}.
             state_command: beside `command`, prints the belief; the same placeholders.
+            clock: see `BotClock`; None: as this kind of bot is usually run.
 
         Raises:
             UserError: the file, module or program is not there, or the options do not fit.
         """
+        if clock is not None:
+            chosen = BotClock.parse(clock)
+            return cls.choose(bot, command=command, state_command=state_command).by_clock(chosen)
         if command is None and state_command is not None:
             raise UserError("--bot-state-command belongs to --bot-command: give both")
         if command is not None:
@@ -97,6 +105,11 @@ class BotSpec(Value):
         if bot.endswith(".py") or "/" in bot:
             return cls._file(bot)
         return cls._module(bot)
+
+    def by_clock(self, clock: BotClock) -> Self:
+        """The same bot, run by a clock."""
+        options = f"{self.options} --clock {clock}"
+        return self.model_copy(update={"clock": clock, "options": options})
 
     @classmethod
     def _file(cls, bot: str) -> Self:
@@ -140,6 +153,7 @@ class BotSpec(Value):
             trade=(*start, "trade", *place, *state, "--watchlist", "{watchlist}"),
             state=(*start, "state", *state),
             options=options,
+            clock=BotClock(kind="faked"),
             failpoints=(*start, "failpoints"),
         )
 

@@ -25,6 +25,8 @@ PACKET_BYTES = 1 << 20
 DESCRIPTORS_MAX = 64
 STANDARD_STREAMS = (0, 1, 2)
 CANNOT_START = 127
+CLOCK_MODULE = "crashgate_faked_clock"
+"""Where `clocked/sitecustomize.py` has put the clock, if the bot is to have one."""
 
 
 def main(arguments: list[str]) -> None:
@@ -111,6 +113,9 @@ class Server:
         os.environ.update(request["set"])
         for name in request["unset"]:
             os.environ.pop(name, None)
+        clock = sys.modules.get(CLOCK_MODULE)
+        if clock is not None:
+            clock.take()
         sys.argv[:] = [self.imported.program.argument, *request["arguments"]]
         sys.orig_argv[:] = request["command"]
         if request["reports"] is not None:

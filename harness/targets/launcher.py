@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
+from harness.targets.faked_clock import FOLDER as CLOCK_FOLDER
 from harness.targets.process import ExecLauncher, Executed, Launcher, Started, base_environment
 
 FORK_SERVER = Path(__file__).with_name("fork_server.py")
@@ -30,6 +31,7 @@ SERVERS_MAX = 6
 AT_START = ("PYTHON", "LD_", "LC_", "LANG", "TZ", "MALLOC_", "GLIBC_")
 """Variables with these beginnings are read before the first line of a program."""
 
+NOTHING: Mapping[str, str] = {}
 ProgramKey = tuple[object, ...]
 
 
@@ -60,9 +62,9 @@ class ForkServer:
         ended: whether it has been found dead.
     """
 
-    def __init__(self, program: Sequence[str]) -> None:
+    def __init__(self, program: Sequence[str], given: Mapping[str, str]) -> None:
         self.living = 0
-        self._variables = base_environment()
+        self._variables = base_environment() | dict(given)
         self._length = len(program)
         self._lock = threading.Lock()
         self._reads: frozenset[str] = frozenset()
@@ -200,7 +202,7 @@ class ForkLauncher(Launcher):
         reports: tuple[int, int] | None = None,
     ) -> Started:
         """Start a program; see `Launcher.start`."""
-        server = self.warm(command)
+        server = self.warm(command, given=of_clock(environment))
         if server is None or not server.can_fork(environment):
             return self._execute(
                 command,
@@ -217,8 +219,14 @@ class ForkLauncher(Launcher):
             reports=reports,
         )
 
-    def warm(self, command: Sequence[str]) -> ForkServer | None:
+    def warm(
+        self, command: Sequence[str], *, given: Mapping[str, str] = NOTHING
+    ) -> ForkServer | None:
         """Let the imports of a command's program begin, if it is Python; returns at once.
+
+        Args:
+            command: the command line.
+            given: variables that the imports need, on top of `base_environment()`.
 
         Returns:
             the program's server, None when the command has to be executed.
@@ -226,14 +234,14 @@ class ForkLauncher(Launcher):
         program = program_of(command)
         if program is None:
             return None
-        key = key_of(program)
+        key = (*key_of(program), *given.items())
         server = self.servers.get(key)
         if server is not None and server.ended:
             self.servers.pop(key).close()
             server = None
         if server is None:
             self._make_room()
-            server = self.servers[key] = ForkServer(program)
+            server = self.servers[key] = ForkServer(program, given)
         self.servers.move_to_end(key)
         return server
 
@@ -263,6 +271,12 @@ def program_of(command: Sequence[str]) -> tuple[str, ...] | None:
     if command[1] == "-m":
         return tuple(command[1:3]) if len(command) > 2 else None
     return None if command[1].startswith("-") else (command[1],)
+
+
+def of_clock(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that put a faked clock in place, which has to be there before the imports."""
+    path = environment.get("PYTHONPATH", "")
+    return {"PYTHONPATH": path} if path.split(os.pathsep)[0] == CLOCK_FOLDER else {}
 
 
 def key_of(program: tuple[str, ...]) -> ProgramKey:

@@ -4,7 +4,8 @@ Two looks in a row must agree: every thread of the bot waits and none has run in
 was under way on its connections between the two, and the broker has neither received nor sent a
 frame since before the first. A server that the bot asks for its state is looked at in the same
 way: a bot that waits for its answer waits too, and is not quiet. What cannot be seen from outside
-is a timer that is about to fire; a bot that sleeps between retries looks quiet.
+is a timer that is about to fire: a bot that sleeps between retries is quiet, and `clock_hand.py`
+says whether its timers come before the market.
 """
 
 import sys
@@ -88,17 +89,20 @@ class Neighbour(Protocol):
 class Sight:
     """One look at the bot and its neighbour; `beside` is None when there is none.
 
-    `under_way` is what lay in the wires just before the look, in bytes.
+    `under_way` is what lay in the wires just before the look, in bytes. `broker` is None where the
+    broker is not looked at.
     """
 
     look: Look
     under_way: int
     beside: Look | None
+    broker: Look | None = None
 
     @property
     def waiting(self) -> bool:
         """Whether nobody was seen to run."""
-        return self.look.waiting and (self.beside is None or self.beside.waiting)
+        others = (self.beside, self.broker)
+        return self.look.waiting and all(each is None or each.waiting for each in others)
 
 
 class Watch:
@@ -116,7 +120,21 @@ class Watch:
         queues: LoopbackQueues,
         neighbour: Neighbour | None = None,
         calls: CallWatch | None = None,
+        broker: int | None = None,
     ) -> None:
+        """Watch a bot.
+
+        Args:
+            child: the bot.
+            control: asks the broker.
+            queues: tells what is under way.
+            neighbour: the server that the bot talks to, where there is one.
+            calls: answers the bot's system calls, where they are watched.
+            broker: the broker's process id, where a quiet that is declared too early would do
+                harm. The status does not tell of a connection that the broker has not accepted yet
+                or of a greeting that it has not answered; who fires the time-out of a connect must
+                know of them.
+        """
         if sys.platform != "linux":
             raise UserError(
                 f"crashgate cannot see on {sys.platform} whether a bot is quiet: that takes "
@@ -129,6 +147,7 @@ class Watch:
         self._calls = calls
         self._bot = Onlooker(child.pid)
         self._beside: Onlooker | None = None
+        self._broker = None if broker is None else Onlooker(broker)
 
     def settle(self, *, seconds: float) -> Settled:
         """Wait until the bot is quiet, or has ended.
@@ -189,7 +208,8 @@ class Watch:
         # While somebody runs it does not matter what is under way.
         under_way = self._under_way(status) if before is not None and before.waiting else 0
         beside = self._look_beside()
-        return Sight(look=self._bot.look(), under_way=under_way, beside=beside)
+        broker = None if self._broker is None else self._broker.look()
+        return Sight(look=self._bot.look(), under_way=under_way, beside=beside, broker=broker)
 
     def _look_beside(self) -> Look | None:
         """Look at the neighbour, which may have been started again since the last look."""
@@ -226,6 +246,7 @@ def agree(before: Sight, sight: Sight) -> bool:
         and before.look.switches == sight.look.switches
         and sight.under_way == 0
         and stands(before.beside, sight.beside)
+        and stands(before.broker, sight.broker)
     )
 
 

@@ -131,6 +131,7 @@ def test_kept_files_lie_where_they_were_asked_for(gate: pytest.Pytester) -> None
         (["--bot-command", "bot {prt}"], "unknown placeholder {prt}; known are {port}"),
         (["--bot-command", "no-such-bot {port}"], "there is no program 'no-such-bot'"),
         (["--bot-state-command", "bot"], "belongs to --bot-command"),
+        (["--clock", "real:0"], "the speed must lie between 0.001 and 100000"),
     ],
 )
 def test_a_bot_that_cannot_be_started_is_a_usage_error(

@@ -196,3 +196,26 @@ def test_an_order_is_expired_rejected_and_cancelled_by_hand() -> None:
     assert [reason for _, reason in ends(lines)] == reasons
     with pytest.raises(ExchangeError, match="it is Cancelled already"):
         broker.expire(first, now=broker.now)
+
+
+def test_the_clock_goes_on_to_what_is_due_and_plays_nothing() -> None:
+    broker = broker_with()
+    before, due = broker.now, broker.next_deadline()
+    assert due is not None
+    broker.advance(before + timedelta(seconds=1))
+    assert broker.now == before + timedelta(seconds=1)
+    assert broker.now.utcoffset() == before.utcoffset()
+    broker.advance(due)
+    assert (broker.now, broker.next_deadline(), broker.bars_played) == (due, due, 1)
+    broker.step()
+    assert (broker.now, broker.bars_played) == (due, 2)
+
+
+def test_the_clock_does_not_go_on_past_what_is_due_nor_back() -> None:
+    broker = broker_with()
+    due = broker.next_deadline()
+    assert due is not None
+    with pytest.raises(PostponeError, match="which a step plays"):
+        broker.advance(due + timedelta(seconds=1))
+    with pytest.raises(PostponeError, match="has passed"):
+        broker.advance(broker.now - timedelta(seconds=1))

@@ -122,6 +122,7 @@ def test_exit_codes_tell_fail_from_inconclusive(
         (["sweep", "no-such-day"], "unknown scenario 'no-such-day'"),
         (["random"], "no scenario in {dir} is made to be swept"),
         (["shrink", "calm-day/json@000000"], "only the trials of a sweep shrink"),
+        (["run", "calm-day/json", "--clock", "fast"], "--clock 'fast': there is no such clock"),
         (["judge", "gone.jsonl"], "cannot read the history gone.jsonl"),
         (["run", "calm-day/json", "--keep", "/proc/nowhere"], "cannot use the folder /proc/no"),
     ],

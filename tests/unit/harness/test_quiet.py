@@ -222,6 +222,20 @@ def test_a_bot_that_has_run_between_two_looks_is_not_quiet() -> None:
     assert not agree(sight(runs), sight(waits))
 
 
+def test_a_bot_is_not_quiet_while_a_broker_that_is_looked_at_runs() -> None:
+    waits = Look(waiting=True, switches=((1, 5),), doing="in poll")
+    ran = Look(waiting=True, switches=((1, 6),), doing="in poll")
+    runs = Look(waiting=False, switches=((1, 5),), doing="running")
+
+    def sight(broker: Look) -> Sight:
+        return Sight(look=waits, under_way=0, beside=None, broker=broker)
+
+    assert agree(sight(waits), sight(waits))
+    assert not agree(sight(waits), sight(ran))
+    assert not agree(sight(waits), sight(runs))
+    assert not sight(runs).waiting
+
+
 def test_bytes_that_were_read_are_not_under_way_although_nobody_has_acknowledged_them() -> None:
     with connection() as (client, server, client_port, server_port):
         queues = LoopbackQueues()
