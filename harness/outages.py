@@ -98,7 +98,7 @@ class Outages:
         Raises:
             HarnessError: the lock cannot be had, or Redis does not start.
         """
-        if self._shaken and not self.may_sleep:
+        if self._shaken and (self._redis is None or self._redis.client_ports()):
             self._shaken = False
         done = False
         if self._on is None and self._left and self._played(self._left[0].after_bar, status):

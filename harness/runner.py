@@ -109,8 +109,8 @@ def run_case(
 def play(case: Case, kit: Equipment) -> None:
     """Steps 2 to 8: the lives of the bot, one after the other.
 
-    A bot that gives up because a system call or a server failed is started again, as whoever runs it would:
-    its planned crash then belongs to the next life.
+    A bot that gives up because a system call or a server failed is started again, as whoever runs
+    it would: its planned crash then belongs to the next life.
     """
     plans: list[Crash | None] = [*case.crashes, None]
     if kit.dart is not None:
