@@ -19,7 +19,7 @@ from harness.downtime.broker_faults import trouble_of
 from harness.errors import UserError
 from harness.explore.draw import PLAIN, Choices, draw
 from harness.explore.trial import Trial
-from harness.faults.servers import check_outages
+from harness.faults.servers import ServerFault, check_outages
 from harness.history.history import first_words
 from harness.invariants import ALL_INVARIANTS
 from harness.vocabulary import Vocabulary, crashes_of
@@ -37,6 +37,7 @@ class CaseParts:
     broker: BrokerSettings = PLAIN
     ends_at: datetime | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    outages: tuple[ServerFault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Scenario:
             parts = self.build(draw(seed))
             twist = Trial.parse(trial) if trial else None
             crashes = parts.crashes if twist is None else crashes_of(twist, self.vocabulary)
-            outages = () if twist is None else twist.outages
+            outages = parts.outages if twist is None else twist.outages
             check_outages(outages, store=store, bars=[bar.time for bar in parts.tape])
             return Case(
                 scenario=self.name,

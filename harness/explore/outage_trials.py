@@ -12,8 +12,9 @@ from harness.faults.servers import LockedDatabase, RedisOutage
 from harness.history import Event, History
 from harness.points import Quiet
 
-LASTS_BARS = 2
-"""The longest outage: a bot that saves every second bar has to save in it."""
+LASTS_BARS = 3
+"""The longest outage. A bot that saves every second bar has to save in it, and has a bar more in
+which it reads on once it has given up waiting for a lock."""
 
 
 def outage_trials(history: History, store: str, *, every_bar: bool = False) -> tuple[Trial, ...]:
@@ -61,19 +62,24 @@ def start_of(bar: Event) -> datetime:
 
 def trials_from(bars: Sequence[datetime], store: str) -> Iterator[Trial]:
     """The trials whose outage begins at the first of some bars in a row."""
-    first, second, third = bars
-    meanwhile = Kill(point=Quiet(after_bar=second))
+    first, second, third, fourth = bars
+    at_once, later, last = (Kill(point=Quiet(after_bar=bar)) for bar in (first, second, third))
     if store == "sqlite":
-        yield Trial(outages=(LockedDatabase(after_bar=first, until=second),))
+        waited = (LockedDatabase(after_bar=first, until=second),)
+        yield Trial(outages=waited)
         given_up = (LockedDatabase(after_bar=first, until=third),)
         yield Trial(outages=given_up)
-        yield Trial(outages=given_up, kills=(meanwhile,))
+        yield Trial(outages=given_up, kills=(later,))
+        long = (LockedDatabase(after_bar=first, until=fourth),)
+        yield Trial(outages=long, kills=(last,))
     if store == "redis":
-        for loses in ("nothing", "last-second"):
-            down = (RedisOutage(after_bar=first, until=third, loses=loses),)
-            yield Trial(outages=down)
-            yield Trial(outages=down, kills=(meanwhile,))
+        down = (RedisOutage(after_bar=first, until=third),)
+        yield Trial(outages=down)
+        yield Trial(outages=down, kills=(later,))
+        behind = (RedisOutage(after_bar=first, until=third, loses="last-second"),)
+        yield Trial(outages=behind)
+        yield Trial(outages=behind, kills=(at_once,))
         for loses in ("last-second", "everything"):
             again = (RedisOutage(after_bar=second, until=second, loses=loses),)
             yield Trial(outages=again)
-            yield Trial(outages=again, kills=(meanwhile,))
+            yield Trial(outages=again, kills=(later,))

@@ -108,7 +108,7 @@ def tell(event: Event, *, pointed: bool, marked: bool) -> tuple[str, str] | None
         case "outage":
             return "harness", str(data["words"])
         case "outage_over":
-            return "harness", str(data.get("words") or "the outage is over")
+            return "harness", f"over: {data.get('words', data['fault'])}"
         case "downtime" if data["words"] != "restarted at once":
             return "harness", str(data["words"])
         case "lost" if pointed:
