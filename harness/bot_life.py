@@ -282,7 +282,7 @@ class BotLife:
 
     def _step(self) -> None:
         kit = self._kit
-        if kit.copies is not None:
+        if kit.copies is not None and not kit.outages.redis_away:
             folder = Path(kit.session.state_dir)
             kit.copies.take(self._now(), folder, redis_url=kit.session.redis_url)
         kit.outages.before_step()

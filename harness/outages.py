@@ -58,12 +58,12 @@ class Outages:
         self._redis = redis
         self._launcher = launcher
         self._on: LockedDatabase | RedisOutage | None = None
-        self._life = 0
+        self._life = 0  # in which the last outage began
+        self._away = False  # the server, just now
+        self._shaken = False  # the bot, until it has come back to its server
         self._holder: Child | None = None
-        self._away = False
-        self._shaken = False
-        self._held: Mapping[str, bytes] = {}
-        self._earlier: Mapping[str, bytes] = {}
+        self._held: Mapping[str, bytes] = {}  # by Redis when it was stopped
+        self._earlier: Mapping[str, bytes] = {}  # before the market's last step
 
     def __enter__(self) -> Self:
         return self
@@ -77,6 +77,11 @@ class Outages:
         return life == self._life
 
     @property
+    def redis_away(self) -> bool:
+        """Whether the bot's Redis cannot be asked."""
+        return self._away and self._redis is not None
+
+    @property
     def may_sleep(self) -> bool:
         """Whether a bot that looks quiet may be asleep before its next try."""
         if self._redis is None:
@@ -86,7 +91,8 @@ class Outages:
     def before_step(self) -> None:
         """Keep what a Redis that loses its last second will have."""
         following = self._left[0] if self._left else None
-        if isinstance(following, RedisOutage) and following.loses == "last-second":
+        loses = isinstance(following, RedisOutage) and following.loses == "last-second"
+        if loses and not self.redis_away:
             self._earlier = dump_keys(self._require_redis().url)
 
     def play(self, status: Status, *, life: int) -> bool:
