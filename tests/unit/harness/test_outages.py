@@ -21,7 +21,7 @@ from harness.faults.servers import (
     parse_server_fault,
 )
 from harness.history import History
-from harness.invariants import intent_before_send
+from harness.invariants import intent_before_send, the_bot_stays
 from harness.judge import judge
 from harness.points import Quiet
 from harness.points.quiet import NEW_YORK
@@ -227,6 +227,14 @@ def test_an_order_after_what_was_lost_is_judged() -> None:
     story = with_outage(Story().start(), lost=True).received(order_id=7, order_ref=ENTRY)
     story.killed().state("after kill", intents=[])
     assert len(intent_before_send.check(story.history())) == 1
+
+
+@pytest.mark.parametrize(("lost", "found"), [(True, []), (False, ["TheBotStays"])])
+def test_a_bot_may_refuse_to_go_on_when_its_redis_is_back_and_has_lost_something(
+    lost: bool, found: list[str]
+) -> None:
+    story = with_outage(Story().case().start(), lost=lost).exited(3, "halted: Redis has lost saves")
+    assert [each.invariant for each in the_bot_stays.INVARIANT.check(story.history())] == found
 
 
 def test_a_planned_outage_that_did_not_come_proves_nothing() -> None:
