@@ -121,21 +121,24 @@ class Outages:
             self._bring_back(self._held)
 
     def end(self, status: Status) -> None:
-        """Give the server back without what it has lost, and write down that it is over."""
+        """Write down that the outage is over, and give the server back without what it has lost.
+
+        In this order: a bot that waits goes on at once, and what it does must come after.
+        """
         fault = self._on
         if fault is None:
             return
         kept = self._kept(fault)
-        if self._away:
-            self._bring_back(kept)
-        elif kept != self._held:
-            restore_keys(self._require_redis().url, kept)
         told = {"life": self._life, "fault": fault.slug, "words": fault.describe()}
         if kept != self._held:
             differ = sum(1 for name in self._held if self._held[name] != kept.get(name))
             done = f"{differ} of {len(self._held)} values are lost or older"
             self._note("storage", status, **told, role="redis", name="", done=done, blocks=False)
         self._note("outage_over", status, **told)
+        if self._away:
+            self._bring_back(kept)
+        elif kept != self._held:
+            restore_keys(self._require_redis().url, kept)
         self._on, self._shaken = None, False
 
     def _begin(self, fault: LockedDatabase | RedisOutage, status: Status, *, life: int) -> None:
