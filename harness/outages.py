@@ -153,13 +153,13 @@ class Outages:
                 self._holder = self._hold(database.path)
                 self._held = {}
             case RedisOutage():
-                redis = self._require_redis()
-                self._held = dump_keys(redis.url)
-                redis.stop()
+                self._held = dump_keys(self._require_redis().url)
             case _:
                 assert_never(fault)
         self._on, self._life, self._away = fault, life, True
         self._note("outage", status, **told, blocks=True)
+        if isinstance(fault, RedisOutage):
+            self._require_redis().stop()
 
     def _hold(self, database: Path) -> Child:
         """Start somebody who holds the lock of a database."""
