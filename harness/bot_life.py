@@ -24,6 +24,7 @@ from harness.dart import Dart
 from harness.errors import HarnessError
 from harness.faults.copies import Copies
 from harness.history.writer import HistoryWriter, read_belief
+from harness.outages import Outages
 from harness.points import FailPoint, Quiet, SystemCall, WirePoint
 from harness.points.slugs import slug_of
 from harness.redis_process import RedisProcess
@@ -53,11 +54,15 @@ class Limits:
         patience: while a bot is quiet and has no bars, and its clock does not say what it waits
             for. It may wait for the market's time to pass (a grace period) or for its own (a
             retry); after this long the market goes on.
+        retry: while a bot is quiet whose server is away or was; it may sleep before its next try.
+        retries: for a bot that goes on trying to reach its server, in all.
     """
 
     ready: float = 60.0
     quiet: float = 60.0
     patience: float = 3.0
+    retry: float = 0.5
+    retries: float = 15.0
 
 
 PLAIN_LIMITS = Limits()
@@ -74,6 +79,7 @@ class Equipment:
     history: HistoryWriter
     log: Path
     limits: Limits
+    outages: Outages
     redis: RedisProcess | None = None
     launcher: Launcher = EXEC
     learns: bool = False
@@ -99,6 +105,7 @@ class Equipment:
         folder = str(self.log.parent)
         if self.redis is not None:
             words = words.replace(self.redis.url, "REDIS_URL")
+            words = words.replace(str(self.redis.port), "REDIS_PORT")
         return words.replace(folder, "FOLDER").replace(str(self.session.port), "PORT")
 
 
@@ -230,8 +237,9 @@ class BotLife:
 
     @property
     def was_failed(self) -> bool:
-        """Whether a system call of this life was made to fail."""
-        return self._calls is not None and bool(self._calls.failed)
+        """Whether a system call or a server of this life was made to fail."""
+        failed = self._calls is not None and bool(self._calls.failed)
+        return failed or self._kit.outages.hit(self._number)
 
     def _note_failed_calls(self) -> None:
         """Write down the calls that were made to fail since the last time."""
@@ -363,11 +371,12 @@ class BotLife:
 
     def _step(self) -> None:
         kit = self._kit
-        if kit.copies is not None:
+        if kit.copies is not None and not kit.outages.redis_away:
             folder = Path(kit.session.state_dir)
             kit.copies.take(self._now(), folder, redis_url=kit.session.redis_url)
         latest = kit.control.latest
         self._hand.before_step(None if latest is None else latest.next_due)
+        kit.outages.before_step()
         step = self._kit.control.step()
         self._time = step.time
         self._since_bar = 0 if step.kind == "bar" else self._since_bar + 1
@@ -431,22 +440,38 @@ class BotLife:
     def _follow_tape(self, watch: Watch) -> Generator[Status, None, Outcome]:
         """Play step by step, each step when the bot is quiet."""
         while True:
-            settled = watch.settle(seconds=self._kit.limits.quiet)
+            settled = self._settle(watch)
             self._look_for_dart(settled)
             self._note_failed_calls()
             if isinstance(settled, Gone):
                 return self._found_dead(settled.code)
             self._kit.history.drain()
-            if self._stands(settled) or self._is_quiet_point(settled):
+            if self._stands(settled):
                 yield settled.status
                 continue
             assert isinstance(settled, Quieted), "whatever else it does has been dealt with"
+            if self._kit.outages.play(settled.status, life=self._number):
+                continue
+            if self._is_quiet_point(settled):
+                yield settled.status
+                continue
             if not self._may_play(settled):
                 return EndOfTape()
             if self._hand.turn(settled.status) is Turn.BOT:
                 watch.rest(self._hand.pause())
             else:
                 self._step()
+
+    def _settle(self, watch: Watch) -> Settled:
+        """Wait until the bot is quiet; where it may sleep before its next try, for that, too."""
+        limits, outages = self._kit.limits, self._kit.outages
+        deadline = Deadline(limits.retries)
+        settled = watch.settle(seconds=limits.quiet)
+        while isinstance(settled, Quieted) and outages.may_sleep and not deadline.passed:
+            if not watch.stirs(seconds=limits.retry):
+                break
+            settled = watch.settle(seconds=limits.quiet)
+        return settled
 
     def _may_play(self, settled: Quieted) -> bool:
         due, last = settled.status.next_due, self._case.ends_at

@@ -82,13 +82,22 @@ def running_broker(
 def await_port(child: Child, ready: int, *, what: str = "the broker") -> int:
     """Wait for a server's one line on the ready pipe and return its port.
 
+    Raises:
+        HarnessError: see `await_line`.
+    """
+    return int(json.loads(await_line(child, ready, what=what))["port"])
+
+
+def await_line(child: Child, ready: int, *, what: str) -> str:
+    """Wait for the one line in which a program says that it is ready.
+
     Args:
         child: its process.
         ready: the end of the pipe to read.
         what: what messages call it.
 
     Raises:
-        HarnessError: it ended, or did not listen in time.
+        HarnessError: it ended, or was not ready in time.
     """
     deadline = Deadline(START_SECONDS)
     line = b""
@@ -101,4 +110,4 @@ def await_port(child: Child, ready: int, *, what: str = "the broker") -> int:
             how = f"ended with exit code {child.exit_code()}" if ended else "does not listen"
             raise HarnessError(f"{what} {how}: {' / '.join(child.last_lines()) or 'no words'}")
         line += piece
-    return int(json.loads(line)["port"])
+    return line.decode()

@@ -16,12 +16,13 @@ from fakebroker.market.tape import Bar
 from fakebroker.settings import BrokerSettings
 from harness.downtime import Downtime
 from harness.faults.calls import CallFault
+from harness.faults.servers import ServerFault
 from harness.faults.storage import StorageFault
 from harness.points import CrashPoint
 from harness.values import Value
 
 ID_DIGITS = 10
-LATER_FIELDS = ("call_faults", "trial", "environment")
+LATER_FIELDS = ("call_faults", "outages", "trial", "environment")
 """Fields that are left out of the hash while they are empty: older tokens stay valid."""
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 
@@ -60,6 +61,7 @@ class Case(Value):
         crashes: the kills, one per life of the bot; the life after the last one is not killed.
         ends_at: exchange time after which nothing more is played; None plays the whole tape.
         call_faults: system calls of the bot that fail.
+        outages: servers of the bot that are away for a while.
         environment: variables that the bot finds in its environment.
         trial: the words of a token that say what a sweep did to the scenario; empty for its story.
     """
@@ -73,6 +75,7 @@ class Case(Value):
     crashes: tuple[Crash, ...] = ()
     ends_at: AwareDatetime | None = None
     call_faults: tuple[CallFault, ...] = ()
+    outages: tuple[ServerFault, ...] = ()
     trial: str = ""
     environment: dict[str, str] = Field(default_factory=dict)
 
@@ -89,7 +92,8 @@ class Case(Value):
 
     def clean(self) -> Self:
         """The same case without its crashes."""
-        return self.model_copy(update={"crashes": (), "call_faults": (), "trial": ""})
+        nothing = {"crashes": (), "call_faults": (), "outages": (), "trial": ""}
+        return self.model_copy(update=nothing)
 
 
 def canonical(case: Case) -> str:

@@ -149,4 +149,8 @@ def unreached(history: History, told: dict[str, object]) -> list[str]:
     meant = told.get("fails", [])
     assert isinstance(meant, list), "the writer lists the calls that were to fail"
     reasons += [f"the planned fault never came: {words}" for words in meant if words not in failed]
+    happened = {str(event.data["words"]) for event in history.of_kind("outage")}
+    away = told.get("outages", [])
+    assert isinstance(away, list), "the writer lists the outages that were to happen"
+    reasons += [f"the outage never came: {words}" for words in away if words not in happened]
     return reasons

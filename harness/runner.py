@@ -28,6 +28,7 @@ from harness.faults.play import play_storage_fault
 from harness.faults.read_only import humble_command, make_writable
 from harness.faults.storage import StorageFault
 from harness.history.writer import HistoryWriter
+from harness.outages import Outages
 from harness.redis_process import RedisProcess, running_redis
 from harness.targets import BotSpec, Session
 from harness.targets.process import EXEC, Launcher
@@ -124,9 +125,8 @@ def run_case(
 def play(case: Case, kit: Equipment, *, branched: bool = False) -> None:
     """Steps 2 to 8: the lives of the bot, one after the other.
 
-    The first life of a run that has branched off is over: it stood where it is killed.
-
-    A bot that gives up because a system call failed is started again, as whoever runs it would:
+    The first life of a run that has branched off is over: it stood where it is killed. A bot that
+    gives up because a system call or a server failed is started again, as whoever runs it would:
     its planned crash then belongs to the next life.
     """
     plans: list[Crash | None] = [*case.crashes, None]
@@ -144,12 +144,14 @@ def play(case: Case, kit: Equipment, *, branched: bool = False) -> None:
         number += 1
         with BotLife(humbled(kit) if blocked else kit, case, number=number, crash=plans[0]) as life:
             outcome = life.live()
+            kit.outages.lend()
             if outcome == Died(planned=True):
                 life.read_state("after kill")
             elif isinstance(outcome, EndOfTape):
                 life.read_state("end")
             life.note_points()
             life.stop()
+        kit.outages.end(kit.control.status())
         if blocked:
             make_writable(Path(kit.session.state_dir))
             blocked = False
@@ -225,6 +227,8 @@ def prepared(
         broker = cleanup.enter_context(running_broker(case, root, launcher=launcher))
         queues = LoopbackQueues()
         cleanup.callback(queues.close)
+        history = cleanup.enter_context(HistoryWriter(files.history, broker.journal))
+        outages = Outages(case, state, history=history, redis=redis, launcher=launcher)
         yield Equipment(
             bot=bot,
             broker=broker,
@@ -237,9 +241,10 @@ def prepared(
                 redis_url="" if redis is None else redis.url,
                 settings=case.environment,
             ),
-            history=cleanup.enter_context(HistoryWriter(files.history, broker.journal)),
+            history=history,
             log=root / "bot.log",
             limits=limits,
+            outages=cleanup.enter_context(outages),
             redis=redis,
             learns=learns,
             copies=Copies() if any(needs_copies(each.storage) for each in case.crashes) else None,
@@ -268,5 +273,6 @@ def headline(case: Case, bot: BotSpec) -> dict[str, str | int | list[str]]:
         "crashes": [crash.describe() for crash in case.crashes],
         "trial": case.trial,
         "fails": [fault.describe() for fault in case.call_faults],
+        "outages": [outage.describe() for outage in case.outages],
         "bot": bot.name,
     }

@@ -19,6 +19,7 @@ from harness.downtime.broker_faults import trouble_of
 from harness.errors import UserError
 from harness.explore.draw import PLAIN, Choices, draw
 from harness.explore.trial import Trial
+from harness.faults.servers import ServerFault, check_outages
 from harness.history.history import first_words
 from harness.invariants import ALL_INVARIANTS
 from harness.vocabulary import Vocabulary, crashes_of
@@ -36,6 +37,7 @@ class CaseParts:
     broker: BrokerSettings = PLAIN
     ends_at: datetime | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    outages: tuple[ServerFault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class Scenario:
             parts = self.build(draw(seed))
             twist = Trial.parse(trial) if trial else None
             crashes = parts.crashes if twist is None else crashes_of(twist, self.vocabulary)
+            outages = parts.outages if twist is None else twist.outages
+            check_outages(outages, store=store, bars=[bar.time for bar in parts.tape])
             return Case(
                 scenario=self.name,
                 store=store,
@@ -95,6 +99,7 @@ class Scenario:
                 crashes=crashes,
                 ends_at=parts.ends_at if twist is None or twist.ends is None else twist.ends,
                 call_faults=() if twist is None else twist.fails,
+                outages=outages,
                 trial="" if twist is None else str(twist),
                 environment=dict(parts.environment),
             )

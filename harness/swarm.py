@@ -50,9 +50,12 @@ def trials_of(flock: Flock, sweep: Sweep, *, deepest: int) -> Iterator[Trial]:
     """The trials of one flock, in their order."""
     learned = sweep.learned()
     calls = calls_of(sweep.clean)
+    outages = sweep.outages()
     words = words_of_flock(flock, [menu.word for menu in sweep.menu(learned)])
     for number in range(flock.size):
-        trial = draw_trial(flock, number, kills=learned.kills, words=words, calls=calls)
+        trial = draw_trial(
+            flock, number, kills=learned.kills, words=words, calls=calls, outages=outages
+        )
         crashes = depth_of(flock, number, deepest) if trial.kills else 1
         for depth in range(2, crashes + 1):
             kill = second_kill(flock, number, depth, sweep.recovery_of(trial))

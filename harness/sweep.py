@@ -18,6 +18,7 @@ from harness.dart import Dart
 from harness.downtime.broker_faults import FAULTS
 from harness.errors import HarnessError, UserError
 from harness.explore.learned import call_kills, calls_of, passage_kills
+from harness.explore.outage_trials import outage_trials
 from harness.explore.plan import (
     Learned,
     Menu,
@@ -152,6 +153,7 @@ class Sweep:
             *plain_trials(learned),
             *word_trials(self.menu(learned), seed=self.depth.seed),
             *fail_trials(calls_of(self.clean), every_call=self.depth.exhaustive),
+            *self.outages(),
             *trouble_trials(self.troubles(), learned.kills),
         ]
         if self.depth.depth > 1:
@@ -183,6 +185,12 @@ class Sweep:
         if not self.scenario.vocabulary:
             return ()
         return tuple(slug for slug, trouble in FAULTS.items() if trouble.phase == "before")
+
+    def outages(self) -> tuple[Trial, ...]:
+        """The trials in which a server of the bot is away, where the scenario knows any words."""
+        if not self.scenario.vocabulary:
+            return ()
+        return outage_trials(self.clean, self.store, every_bar=self.depth.exhaustive)
 
     def deeper(self, learned: Learned) -> list[Trial]:
         """Second crashes: at every point of the recovery from one crash of each standing."""

@@ -21,7 +21,7 @@ SHAPE = (
 PATTERN = re.compile(
     r"(?P<scenario>[a-z0-9]+(?:-[a-z0-9]+)*)/(?P<store>[a-z0-9_-]+)"
     r"(?:/seed=(?P<seed>[1-9][0-9]*))?"
-    r"(?P<trial>(?:/(?:kill|fail|with|end)=[A-Za-z0-9_.+-]+)*)@(?P<digest>[0-9a-f]{6})",
+    r"(?P<trial>(?:/(?:kill|fail|outage|with|end)=[A-Za-z0-9_.+-]+)*)@(?P<digest>[0-9a-f]{6})",
     re.ASCII,
 )
 

@@ -28,6 +28,7 @@ from harness.faults.apply import needs_copies
 from harness.faults.keys import dump_keys
 from harness.history.writer import HistoryWriter
 from harness.points import Quiet, SystemCall
+from harness.outages import Outages
 from harness.redis_process import RedisProcess, running_redis
 from harness.runner import RunFolder, headline, prepared
 from harness.targets import BotSpec, Session
@@ -38,7 +39,7 @@ from harness.targets.threads import Onlooker
 
 def branches_off(case: Case) -> bool:
     """Whether a run of a case can begin at its first crash."""
-    if not case.crashes or case.call_faults:
+    if not case.crashes or case.call_faults or case.outages:
         return False
     first = case.crashes[0]
     return isinstance(first.point, SystemCall | Quiet) and not any(
@@ -134,6 +135,7 @@ class Trunk:
             headed, *lived = kit.history.path.read_text(encoding="utf-8").splitlines()
             history.note("case", told_time(headed), **headline(case, bot))
             history.begin_with(lived)
+            outages = Outages(case, root / "state", history=history, redis=redis)
             queues = LoopbackQueues()
             cleanup.callback(queues.close)
             yield replace(
@@ -144,6 +146,7 @@ class Trunk:
                 session=moved(kit.session, root, broker=broker, redis=redis, case=case),
                 history=history,
                 log=root / kit.log.name,
+                outages=cleanup.enter_context(outages),
                 redis=redis,
                 goes_on=False,
             )

@@ -47,17 +47,22 @@ def _drop_all(trial: Trial, fails: Fails, less: Callable[[Trial], Iterator[Trial
 
 
 def without_faults(trial: Trial) -> Iterator[Trial]:
-    """The trials with one failing call or one word less; nothing but crashes first."""
+    """The trials with one failing call, outage or word less; nothing but crashes first."""
     bare = tuple(kill.model_copy(update={"words": ()}) for kill in trial.kills)
-    if trial.kills and (trial.fails or trial.troubles or bare != trial.kills):
-        yield trial.model_copy(update={"fails": (), "troubles": (), "kills": bare})
+    if trial.kills and not trial.plain:
+        nothing = {"fails": (), "outages": (), "troubles": (), "kills": bare}
+        yield trial.model_copy(update=nothing)
     for number in range(len(trial.troubles)):
         left_troubles = (*trial.troubles[:number], *trial.troubles[number + 1 :])
         yield trial.model_copy(update={"troubles": left_troubles})
     for number in range(len(trial.fails)):
         left = (*trial.fails[:number], *trial.fails[number + 1 :])
-        if left or trial.kills:
+        if left or trial.outages or trial.kills:
             yield trial.model_copy(update={"fails": left})
+    for number in range(len(trial.outages)):
+        still = (*trial.outages[:number], *trial.outages[number + 1 :])
+        if still or trial.fails or trial.kills:
+            yield trial.model_copy(update={"outages": still})
     for number, kill in enumerate(trial.kills):
         for place in range(len(kill.words)):
             words = (*kill.words[:place], *kill.words[place + 1 :])

@@ -18,6 +18,7 @@ FLOCK = 20
 """Trials that share scenario, store, market and faults."""
 WORD_CHANCE = 0.5
 FAIL_CHANCE = 0.2
+OUTAGE_CHANCE = 0.1
 MARKET_SEEDS = 1_000_000
 FAILING_CALLS = ("write", "pwrite", "fsync", "fdatasync", "open", "rename")
 ERRORS: tuple[ErrorName, ...] = get_args(ErrorName)
@@ -82,8 +83,9 @@ def draw_trial(
     kills: Sequence[Kill],
     words: Sequence[str],
     calls: Sequence[CallSeen],
+    outages: Sequence[Trial] = (),
 ) -> Trial:
-    """Draw one trial, with one crash or with one call that fails.
+    """Draw one trial: with one crash, with one call that fails, or with a server that is away.
 
     Args:
         flock: what it shares with others.
@@ -91,6 +93,7 @@ def draw_trial(
         kills: the learned crashes.
         words: those of the flock.
         calls: the system calls of the clean run, which may fail.
+        outages: the trials in which a server of the bot is away.
     """
     draw = random.Random(f"{flock.seed}/{flock.number}/{number}")
     kill = draw.choice(kills)
@@ -100,6 +103,8 @@ def draw_trial(
     if failing and draw.random() < FAIL_CHANCE:
         # Alone: a crash before it would keep a later call from coming.
         return Trial(fails=(failure_of(draw.choice(failing), failing, draw.choice(ERRORS)),))
+    if outages and draw.random() < OUTAGE_CHANCE:
+        return draw.choice(outages)
     return Trial(kills=(kill,))
 
 

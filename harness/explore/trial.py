@@ -5,10 +5,12 @@
     kill=quiet.20251006T100145/kill=before.fsync.state-file.2.20251006T100145
     fail=ENOSPC.write.temporary-file.3x2/kill=...
     with=statuses-twice/kill=processed.placeOrder.1/end=20251006T100230
+    outage=redis-outage.20251006T100030.20251006T100040.last-second
 
 Each `kill=` is one crash: its point, then words of the scenario's vocabulary: what the broker does
 meanwhile, what happens to the files. `with=` is a fault that the broker has all day, `fail=` a
-system call that fails, `end=` the last moment of the market.
+system call that fails, `outage=` a server of the bot that is away for a while (`servers.py` of
+`harness/faults`), `end=` the last moment of the market.
 """
 
 import re
@@ -19,6 +21,7 @@ from pydantic import AwareDatetime, ValidationError
 
 from harness.errors import UserError
 from harness.faults.calls import CallFault
+from harness.faults.servers import ServerFault, parse_server_fault
 from harness.points import CrashPoint
 from harness.points.slugs import parse_point, parse_time, slug_of, spell_time
 from harness.values import Value
@@ -71,12 +74,14 @@ class Trial(Value):
     Attributes:
         kills: the crashes, one for each life of the bot but the last.
         fails: the system calls that fail.
+        outages: the servers of the bot that are away, in the order of their times.
         troubles: faults of the broker for the whole run, by their slugs.
         ends: exchange time after which nothing more is played; None plays the whole tape.
     """
 
     kills: tuple[Kill, ...] = ()
     fails: tuple[CallFault, ...] = ()
+    outages: tuple[ServerFault, ...] = ()
     troubles: tuple[str, ...] = ()
     ends: AwareDatetime | None = None
 
@@ -84,7 +89,9 @@ class Trial(Value):
         fails = [f"fail={spell(fault)}" for fault in self.fails]
         end = [] if self.ends is None else [f"end={spell_time(self.ends)}"]
         troubles = [f"with={trouble}" for trouble in self.troubles]
-        return "/".join([*troubles, *fails, *(f"kill={kill}" for kill in self.kills), *end])
+        outages = [f"outage={outage.slug}" for outage in self.outages]
+        kills = [f"kill={kill}" for kill in self.kills]
+        return "/".join([*troubles, *fails, *outages, *kills, *end])
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -95,6 +102,7 @@ class Trial(Value):
         """
         kills: list[Kill] = []
         fails: list[CallFault] = []
+        outages: list[ServerFault] = []
         troubles: list[str] = []
         ends: datetime | None = None
         for part in text.split("/"):
@@ -104,21 +112,30 @@ class Trial(Value):
                     kills.append(Kill.parse(rest))
                 case "fail":
                     fails.append(read_fault(rest))
+                case "outage":
+                    outages.append(parse_server_fault(rest))
                 case "with":
                     troubles.append(rest)
                 case "end":
                     ends = read_time(rest)
                 case _:
                     raise UserError(
-                        f"{part!r} is no part of a trial; parts begin with kill=, fail=, with= or "
-                        "end="
+                        f"{part!r} is no part of a trial; parts begin with kill=, fail=, outage=, "
+                        "with= or end="
                     )
-        return cls(kills=tuple(kills), fails=tuple(fails), troubles=tuple(troubles), ends=ends)
+        return cls(
+            kills=tuple(kills),
+            fails=tuple(fails),
+            outages=tuple(outages),
+            troubles=tuple(troubles),
+            ends=ends,
+        )
 
     @property
     def plain(self) -> bool:
         """Whether nothing is done but crashes."""
-        return not (self.fails or self.troubles or any(kill.words for kill in self.kills))
+        words = any(kill.words for kill in self.kills)
+        return not (self.fails or self.outages or self.troubles or words)
 
     def replaced(self, number: int, kill: Kill | None) -> Self:
         """The same trial with another crash, or none, in the place of one; numbers from 0."""

@@ -2,7 +2,9 @@
 
 An order that the bot sent before the record of its intent was safe is an order that the next life
 knows nothing about. Looked at after each kill, for the orders of the life that was killed; bytes
-that were lost on the way count, because the bot could not know that they would be.
+that were lost on the way count, because the bot could not know that they would be. What the harness
+has taken from the bot's memory since an order came (a Redis that restarts without its last second)
+may have been its record.
 """
 
 from harness.checks import Invariant, Needs
@@ -29,6 +31,7 @@ def check(history: History) -> list[Finding]:
             if message.direction == "in"
             and message.message == "placeOrder"
             and life.first_seq < message.seq < state.seq
+            and not taken_away(history, message, state)
             # A bot that has begun a new day may have put the old one's orders away.
             and (state.belief.day is None or day_of(message.time) >= state.belief.day)
         ]
@@ -39,6 +42,11 @@ def check(history: History) -> list[Finding]:
         if seen:
             findings.append(finding(list(seen.values()), state, killed=life.killed.seq))
     return findings
+
+
+def taken_away(history: History, order: WireMessage, state: StateRead) -> bool:
+    """Whether the memory was harmed between an order and the reading, in the bot's lifetime."""
+    return any(order.seq < event.seq < state.seq for event in history.of_kind("storage"))
 
 
 def explained(order: WireMessage, state: StateRead) -> bool:

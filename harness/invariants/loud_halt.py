@@ -9,7 +9,8 @@ What the harness noted decides, `harness/faults/storage.py` and `servers.py` hav
 
 - `storage` between two lives excuses the next life, and those after it until one has become ready:
   one that was killed in its recovery has left the damage to its successor. Where it `blocks` every
-  save, it does so for the next life alone.
+  save, it does so for the next life alone. Where it came in a life, under a bot that ran (a Redis
+  that is back and has lost something), it excuses that life, too.
 - `outage` excuses every end until its `outage_over`, `call_fault` every later end of its life: the
   bot could not save.
 """
@@ -29,7 +30,7 @@ def halted_loudly(history: History, life: Life) -> bool:
         return gone.code in LOUD_WHEN_BLOCKED
     ready = [each.ready_seq for each in history.lives if each.ready_seq is not None]
     since = max((seq for seq in ready if seq < life.first_seq), default=0)
-    damages = [each for each in history.of_kind("storage") if since < each.seq < life.first_seq]
+    damages = [each for each in history.of_kind("storage") if since < each.seq < gone.seq]
     return bool(damages) and gone.code in LOUD
 
 

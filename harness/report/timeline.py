@@ -105,6 +105,10 @@ def tell(event: Event, *, pointed: bool, marked: bool) -> tuple[str, str] | None
             return "bot", "started" if data["life"] == 1 else "restarted"
         case "exited":
             return "bot", f"ended by itself: {data['last_words']}"
+        case "outage":
+            return "harness", str(data["words"])
+        case "outage_over":
+            return "harness", f"over: {data.get('words', data['fault'])}"
         case "downtime" if data["words"] != "restarted at once":
             return "harness", str(data["words"])
         case "lost" if pointed:

@@ -184,6 +184,16 @@ class Watch:
         if self._calls is None or not self._calls.wait(seconds):
             self._child.exits_within(0 if self._calls is not None else seconds)
 
+    def stirs(self, *, seconds: float) -> bool:
+        """Whether a quiet bot does anything within so long, or ends."""
+        deadline = Deadline(seconds)
+        before = self._bot.look()
+        while not deadline.passed:
+            self.rest(PAUSE_LAST_SECONDS)
+            if self._child.exit_code() is not None or self._bot.look() != before:
+                return True
+        return False
+
     def _digested(self, deadline: Deadline) -> Status:
         """Wait until the broker has read and answered everything that the held bot had sent."""
         before = self._control.status()

@@ -119,7 +119,9 @@ class SqliteStore:
                     failpoint("sqlite.before_commit")
             except SQLAlchemyError as error:
                 self.known = None
-                raise OSError(f"{DATABASE} could not be written: {error}") from error
+                # SQLAlchemy's own words are many lines, with the whole statement.
+                cause = getattr(error, "orig", None) or error
+                raise OSError(f"{DATABASE} could not be written: {cause}") from error
             if self.known is None:
                 # The first commit made the file; its name is durable only with the folder.
                 sync_folder(self.folder)

@@ -31,10 +31,14 @@ def test_a_broken_trader_is_caught_for_the_right_reason(
     broken, scenario = BotSpec.choose(str(exhibit.path)), exhibit.scenario
 
     caught = run_scenario(
-        scenario, "json", bot=broken, folder=tmp_path / "broken", launcher=launcher
+        scenario, exhibit.store, bot=broken, folder=tmp_path / "broken", launcher=launcher
     )
     sound = run_scenario(
-        scenario, "json", bot=BotSpec.reference(), folder=tmp_path / "sound", launcher=launcher
+        scenario,
+        exhibit.store,
+        bot=BotSpec.reference(),
+        folder=tmp_path / "sound",
+        launcher=launcher,
     )
     assert caught.verdict is Verdict.FAIL, told(caught)
     assert exhibit.says in " ".join(reasons_of(caught, exhibit.because_of)), told(caught)
@@ -47,16 +51,17 @@ def test_a_broken_trader_looks_sound_while_nothing_crashes(
     exhibit: Exhibit, launcher: Launcher, tmp_path: Path
 ) -> None:
     broken = BotSpec.choose(str(exhibit.path))
-    alone = without_crash(exhibit.scenario, broken, tmp_path / "alone", launcher)
+    alone = without_crash(exhibit, broken, tmp_path / "alone", launcher)
     assert (alone.verdict is Verdict.PASS) is exhibit.sound_alone, told(alone)
 
 
-def without_crash(scenario: Scenario, bot: BotSpec, folder: Path, launcher: Launcher) -> Result:
+def without_crash(exhibit: Exhibit, bot: BotSpec, folder: Path, launcher: Launcher) -> Result:
     """The same day without the crash, judged by the laws alone."""
+    scenario = exhibit.scenario
     laws = Scenario(
         name=scenario.name, title=scenario.title, story=scenario.story, build=scenario.build
     )
-    case = laws.case("json").clean()
+    case = laws.case(exhibit.store).clean()
     return run_and_judge(laws, case, bot=bot, folder=folder, launcher=launcher)
 
 

@@ -16,6 +16,7 @@ from harness.checks import Expectation
 from harness.downtime import Act, CancelOrder, Downtime, FillOrder, ManualOrder, OrderChoice
 from harness.expectations import same_end_as_clean
 from harness.explore.draw import Choices
+from harness.faults.servers import RedisOutage, ServerFault
 from harness.faults.storage import Empty
 from harness.points import CrashPoint, FailPoint, Quiet, processed, unsent
 from harness.scenario import CaseParts, Scenario
@@ -45,6 +46,7 @@ class Exhibit:
         says: what the law must say of it.
         scenario: what it is run on.
         sound_alone: without the crash no law is broken, so that only a crash shows the bug.
+        store: what it keeps its state in.
     """
 
     file: str
@@ -53,6 +55,7 @@ class Exhibit:
     says: str
     scenario: Scenario
     sound_alone: bool = True
+    store: str = "json"
 
     @property
     def path(self) -> Path:
@@ -64,6 +67,7 @@ def story(
     turns: tuple[Turn, ...],
     *crashes: Crash,
     expects: tuple[Expectation, ...] = (),
+    outages: tuple[ServerFault, ...] = (),
     **settings: object,
 ) -> Scenario:
     """A day of TSLA with its crashes; `settings` are the broker's."""
@@ -74,6 +78,7 @@ def story(
             watchlist=WATCHLIST,
             crashes=crashes,
             broker=broker(choices).model_copy(update=settings),
+            outages=outages,
         )
 
     name = title.replace(" ", "-")
@@ -177,6 +182,12 @@ BREAK_STOPPED = story(
     dies(Quiet(after_bar=at("10:01:45")), FillOrder(order=STOP, price=Decimal("443.37"))),
 )
 UNHEARD = story("the partial fills unheard", PARTIAL, dies(unsent("execDetails", nth=2)))
+UNSAVED = story(
+    "the order is sent while the server is away",
+    BREAK,
+    dies(Quiet(after_bar=at("10:01:45"))),
+    outages=(RedisOutage(after_bar=at("10:01:40"), until=at("10:01:55")),),
+)
 AFTER_THE_HALT = Quiet(after_bar=at("10:02:40"))
 """The broker refused to change the stop of an earlier life; it has filled, and the bot is flat."""
 
@@ -203,6 +214,14 @@ EXHIBITS = (
     # What is on the disk.
     Exhibit("writes_in_place", "S01", "NoTimeTravel", "and now there is none", SAVING),
     Exhibit("never_flushed", "S05", "IntentBeforeSend", "before any record of it was", SENT),
+    Exhibit(
+        "ignores_failed_saves",
+        "S06",
+        "IntentBeforeSend",
+        "before any record of it was durable",
+        UNSAVED,
+        store="redis",
+    ),
     Exhibit("backup_first", "S11", "HaltSticks", "and trades on after a restart", HALTED),
     Exhibit(
         "damage_is_nothing",
