@@ -49,7 +49,7 @@ from fakebroker.control_messages import (
 )
 from fakebroker.exchange.errors import ExchangeError
 from fakebroker.fault_engine import FaultError
-from fakebroker.fork import Ends, Handed, fork
+from fakebroker.fork import Ends, Handed, fork, listen_on
 from fakebroker.guard import Farewells, Guard
 from fakebroker.market.postpone import PostponeError
 from fakebroker.outbox import (
@@ -370,7 +370,7 @@ class Gateway:
                 self._client_server = None
             case AcceptConnections() if self._client_server is None and self.port:
                 # It listens from here on; whoever connects is served when the loop turns.
-                listener = socket.create_server((self._host, self.port))
+                listener = listen_on(self._host, self.port)
                 self._reopening = asyncio.get_running_loop().create_task(self._serve_on(listener))
 
     async def _serve_on(self, listener: socket.socket) -> None:
