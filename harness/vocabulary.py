@@ -49,9 +49,6 @@ RESTARTED = Downtime()
 
 
 WORD_POINTS = 3
-NOT_SURVIVED = frozenset({"completed-without-fills"})
-"""Words that the reference bot does not survive yet: with a broker that tells of no fill and lists
-the filled stop as completed without one, it takes back what it had booked."""
 SLOW = frozenset({"unreachable-then-back", "half-alive", "pacing"})
 """Words after which a bot waits in its own time, which takes seconds of ours."""
 DAMAGE_POINTS = 1
@@ -153,7 +150,7 @@ def whole_vocabulary(symbol: str) -> dict[str, Word]:
         if slug != "nothing"
     }
     for slug, trouble in FAULTS.items():
-        if trouble.phase != "before" and slug not in NOT_SURVIVED:
+        if trouble.phase != "before":
             words[slug] = Word(
                 title=trouble.title, downtime=trouble.downtime, points=points_of(slug)
             )

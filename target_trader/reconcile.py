@@ -32,12 +32,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from target_trader.adoption import rebuild_trades
+from target_trader.comparison import Comparison
 from target_trader.day import fresh_memory
 from target_trader.ledger import refold
 from target_trader.matching import Context, drop_empty_trades, match_orders
 from target_trader.names import Leg
 from target_trader.picture import Picture
-from target_trader.quantities import Comparison, book_missed, compare, symbols_of
+from target_trader.quantities import book_missed, compare, symbols_of
 from target_trader.reconciliation import ReconciliationReport, build
 from target_trader.report import Report
 from target_trader.state.checkpoint import Checkpoint, new_checkpoint

@@ -1,0 +1,135 @@
+"""Fills that the broker does not tell, known from their order and from the position.
+
+Pure. A broker can forget: it answers with no executions and calls an order filled, without a fill
+(tws-protocol.md section 3.6; a gateway after its restart does). What has happened must count all
+the same, against the loss, the trades and the attempts of the day. So an *estimate* is booked in
+place of the fill, at the best price that is known, and gives way as soon as the fill is told
+(`ledger.give_way`). Rejected: to change the quantity alone; the day's loss would be forgotten.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from target_trader.ledger import refold
+from target_trader.names import Leg, exec_revision
+from target_trader.state.checkpoint import BookedExecution, Checkpoint, Intent, Position
+
+ZERO = Decimal(0)
+LEGS = (Leg.ENTRY, Leg.PARTIAL, Leg.TARGET, Leg.EXIT, Leg.STOP)
+"""In this order orders explain a position; a stop comes last, its group may have reduced it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What the broker holds of a symbol now: signed shares, and their average cost."""
+
+    shares: Decimal
+    cost: Decimal
+    now: datetime
+
+
+def estimate_orders(
+    checkpoint: Checkpoint, symbol: str, holding: Holding
+) -> tuple[BookedExecution, ...]:
+    """Book an estimate for each order of ours that IBKR calls filled and tells no fill of.
+
+    The position decides: only what it shows is booked. All of them where they come to its
+    difference together (an entry and its stop may both be untold), else those that lead to it.
+    """
+    difference = holding.shares - checkpoint.held(symbol)
+    untold = [
+        each for each in checkpoint.intents if each.symbol == symbol and is_untold(checkpoint, each)
+    ]
+    untold.sort(key=lambda each: LEGS.index(each.leg))
+    whole = sum((each.untold * sign_of(each) for each in untold), ZERO) == difference
+    left, made = abs(difference), list[BookedExecution]()
+    for intent in untold:
+        if not whole and sign_of(intent) * difference <= 0:
+            continue
+        shares = intent.untold if whole else min(intent.untold, left)
+        left -= shares
+        if shares > 0:
+            made.append(estimate_of(checkpoint, intent, holding, shares=shares))
+    for each in made:
+        before = checkpoint.executions.get(each.exec_id)
+        shares = each.shares + (before.shares if before is not None else ZERO)
+        checkpoint.executions[each.exec_id] = each.model_copy(update={"shares": shares})
+    refold(checkpoint)
+    return tuple(made)
+
+
+def is_untold(checkpoint: Checkpoint, intent: Intent) -> bool:
+    """Tell whether an order was filled by fills that nobody has told.
+
+    One that the exchange has corrected is told, whatever its shares come to now.
+    """
+    corrected = any(
+        exec_revision(each.exec_id) > 1 and each.order_ref == intent.order_ref
+        for each in checkpoint.executions.values()
+    )
+    return intent.untold > 0 and not corrected and intent.trade_id in checkpoint.positions
+
+
+def sign_of(intent: Intent) -> int:
+    """1 for an order that buys, -1 for one that sells."""
+    return 1 if intent.action == "BUY" else -1
+
+
+def estimate_of(
+    checkpoint: Checkpoint, intent: Intent, holding: Holding, *, shares: Decimal
+) -> BookedExecution:
+    """Make the estimate of an order's untold fills."""
+    position = checkpoint.positions[intent.trade_id]
+    alone = holding.shares != 0 and checkpoint.held(intent.symbol) == 0
+    if intent.leg is not Leg.ENTRY:
+        price = intent.price or last_price(position)
+    elif alone and holding.cost > 0:
+        price = holding.cost
+    else:
+        price = position.planned_entry or last_price(position)
+    return BookedExecution(
+        exec_id=f"estimate:{intent.order_ref}:{intent.order_id}",
+        time=holding.now,
+        symbol=intent.symbol,
+        side="BOT" if intent.action == "BUY" else "SLD",
+        shares=shares,
+        price=price,
+        order_id=intent.order_id,
+        client_id=intent.client_id,
+        perm_id=intent.perm_id or 0,
+        order_ref=intent.order_ref,
+        trade_id=intent.trade_id,
+        leg=intent.leg,
+        estimated=True,
+    )
+
+
+def last_price(position: Position) -> Decimal:
+    """Return the best price that is known of a trade's symbol: the last bar's, else its stop's."""
+    return position.last_price or position.stop_price or position.entry_price
+
+
+def estimate_exit(
+    checkpoint: Checkpoint, position: Position, *, shares: Decimal, now: datetime
+) -> BookedExecution:
+    """Book that shares of a trade were closed, by nobody knows which order."""
+    number = 1
+    while (name := f"estimate:{position.trade_id}:{number}") in checkpoint.executions:
+        number += 1
+    made = BookedExecution(
+        exec_id=name,
+        time=now,
+        symbol=position.symbol,
+        side="SLD" if position.side.entry_execution == "BOT" else "BOT",
+        shares=shares,
+        price=last_price(position),
+        order_id=0,
+        client_id=0,
+        perm_id=0,
+        order_ref="",
+        trade_id=position.trade_id,
+        estimated=True,
+    )
+    checkpoint.executions[made.exec_id] = made
+    return made
