@@ -6,11 +6,11 @@ Pure, and it changes no book: `quantities.py` does. Its findings go into the rep
 from dataclasses import dataclass
 from decimal import Decimal
 
-from target_trader.matching import Context
-from target_trader.names import exec_stem, plain
+from target_trader.matching import Context, find
+from target_trader.names import IntentState, Leg, exec_stem, plain
 from target_trader.picture import BrokerExecution, Picture
 from target_trader.report import FillFinding, FillKind, Report, SymbolFinding
-from target_trader.state.checkpoint import BookedExecution, Checkpoint
+from target_trader.state.checkpoint import BookedExecution, Checkpoint, Intent
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +109,34 @@ def missing_fills(sides: Comparison, symbol: str) -> dict[str, BookedExecution]:
     }
 
 
+def is_silent(sides: Comparison, symbol: str) -> bool:
+    """Tell whether the broker tells nothing of a symbol although fills of today are booked."""
+    told = any(each.symbol == symbol for each in sides.picture.executions)
+    return not told and bool(missing_fills(sides, symbol))
+
+
 def forgets(sides: Comparison, symbol: str) -> bool:
     """Tell whether the broker has forgotten its executions: it tells none of several orders.
 
     All that is booked comes to the position that was held, so an empty answer and a flat account
     always agree with a bust of everything. What the broker does not tell is not thereby undone.
     """
-    gone = missing_fills(sides, symbol)
-    orders = {each.perm_id or each.order_ref for each in gone.values()}
-    return len(orders) > 1 and all(each.symbol != symbol for each in sides.picture.executions)
+    gone = missing_fills(sides, symbol).values()
+    return is_silent(sides, symbol) and len({each.perm_id or each.order_ref for each in gone}) > 1
+
+
+def vanished_exits(sides: Comparison, symbol: str) -> list[Intent]:
+    """Return the exits that worked in the books and of which the broker says not one word."""
+    pairs = zip(sides.before.intents, sides.checkpoint.intents, strict=False)
+    return [
+        now
+        for was, now in pairs
+        if now.symbol == symbol
+        and now.leg is not Leg.ENTRY
+        and was.live
+        and now.state is IntentState.CANCELLED
+        and all(find((now,), each) is None for each in sides.picture.completed_orders)
+    ]
 
 
 def is_served(sides: Comparison, execution: BookedExecution) -> bool:

@@ -7,12 +7,13 @@ place of the fill, at the best price that is known, and gives way as soon as the
 (`ledger.give_way`). Rejected: to change the quantity alone; the day's loss would be forgotten.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from target_trader.ledger import refold
-from target_trader.names import Leg, exec_revision
+from target_trader.names import IntentState, Leg, exec_revision
 from target_trader.state.checkpoint import BookedExecution, Checkpoint, Intent, Position
 
 ZERO = Decimal(0)
@@ -35,28 +36,43 @@ def estimate_orders(
     """Book an estimate for each order of ours that IBKR calls filled and tells no fill of.
 
     The position decides: only what it shows is booked. All of them where they come to its
-    difference together (an entry and its stop may both be untold), else those that lead to it.
+    difference together (an entry and its stop may both be untold), else those that lead to it. An
+    exit closes no more than its trade holds: a group may have reduced it, unheard as well.
     """
     difference = holding.shares - checkpoint.held(symbol)
-    untold = [
-        each for each in checkpoint.intents if each.symbol == symbol and is_untold(checkpoint, each)
-    ]
+    of_symbol = (each for each in checkpoint.intents if each.symbol == symbol)
+    untold = [each for each in of_symbol if is_untold(checkpoint, each)]
     untold.sort(key=lambda each: LEGS.index(each.leg))
     whole = sum((each.untold * sign_of(each) for each in untold), ZERO) == difference
     left, made = abs(difference), list[BookedExecution]()
     for intent in untold:
-        if not whole and sign_of(intent) * difference <= 0:
-            continue
-        shares = intent.untold if whole else min(intent.untold, left)
-        left -= shares
+        shares = intent.untold
+        if not whole:
+            shares = min(shares, left) if sign_of(intent) * difference > 0 else ZERO
+        if intent.leg is not Leg.ENTRY:
+            shares = min(shares, checkpoint.positions[intent.trade_id].open_shares)
         if shares > 0:
+            left -= shares
             made.append(estimate_of(checkpoint, intent, holding, shares=shares))
-    for each in made:
-        before = checkpoint.executions.get(each.exec_id)
-        shares = each.shares + (before.shares if before is not None else ZERO)
-        checkpoint.executions[each.exec_id] = each.model_copy(update={"shares": shares})
-    refold(checkpoint)
+            add(checkpoint, made[-1])
     return tuple(made)
+
+
+def fill_vanished(checkpoint: Checkpoint, exits: Sequence[Intent], holding: Holding) -> None:
+    """Take the one exit for filled whose shares are just those that the broker holds no more."""
+    for intent in exits:
+        difference = holding.shares - checkpoint.held(intent.symbol)
+        if intent.remaining * sign_of(intent) == difference != 0:
+            intent.state = IntentState.FILLED
+            return
+
+
+def add(checkpoint: Checkpoint, made: BookedExecution) -> None:
+    """Book an estimate, on top of what was estimated of the same order before."""
+    before = checkpoint.executions.get(made.exec_id)
+    shares = made.shares + (before.shares if before is not None else ZERO)
+    checkpoint.executions[made.exec_id] = made.model_copy(update={"shares": shares})
+    refold(checkpoint)
 
 
 def is_untold(checkpoint: Checkpoint, intent: Intent) -> bool:

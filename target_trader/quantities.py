@@ -15,12 +15,14 @@ from target_trader.comparison import (
     difference_words,
     fill_words,
     forgets,
+    is_silent,
     missing_fills,
     note_fill,
     signed_shares,
     tell_difference,
+    vanished_exits,
 )
-from target_trader.estimates import Holding, estimate_exit, estimate_orders
+from target_trader.estimates import Holding, estimate_exit, estimate_orders, fill_vanished
 from target_trader.ledger import book, refold, unbook
 from target_trader.matching import Context
 from target_trader.names import exec_stem, parse_ref, plain
@@ -167,9 +169,15 @@ def close_unexplained(position: Position, shares: Decimal) -> Decimal:
 
 
 def take_untold(sides: Comparison, finding: SymbolFinding) -> None:
-    """Book estimates of what orders of ours have filled, by IBKR's word, without a fill told."""
+    """Book estimates of what orders of ours have filled, by IBKR's word, without a fill told.
+
+    Where it is silent altogether, an exit that is gone with its shares has filled them: had the
+    exchange taken the entry back, the exit would work on.
+    """
     symbol, held = finding.symbol, finding.broker_quantity
     holding = Holding(held, sides.picture.average_cost(symbol), sides.context.now)
+    if is_silent(sides, symbol):
+        fill_vanished(sides.checkpoint, vanished_exits(sides, symbol), holding)
     made = estimate_orders(sides.checkpoint, symbol, holding)
     for each in made:
         note_fill(finding, each, FillKind.ESTIMATED)

@@ -6,7 +6,7 @@ Who wins, field by field. "position." and "intent." are the fields of the record
 | --- | --- | --- |
 | `version`, `day`, `saved_at` | state | another version, another exchange day or a time in the future is no state at all (`startup.py`) |
 | `positions` | both | a trade of the state stays one; a trade that only executions or positions show is made; one that never filled and cannot any more is dropped |
-| `executions` | broker | booked once, by execId stem; a higher last part replaces; one that the exchange took back is unbooked when the position says so too |
+| `executions` | broker | booked once, by execId stem; a higher last part replaces; one that the exchange took back is unbooked when the position says so too, one that is only not told any more stays; an order that is filled without a fill is estimated |
 | `intents` | both | that an order was wanted is the state's; whether it works, its ids, quantity and prices are the broker's |
 | `attempts` | state, raised to what the broker shows | never lower than either; given back only when an entry is known to be lost |
 | `session` | state; P&L and trade count follow from the executions | counters include what happened while the bot was away |
