@@ -136,7 +136,12 @@ def play(case: Case, kit: Equipment) -> None:
         crash = life.crash
         if crash is None or outcome != Died(planned=True):
             break
-        kit.history.note("downtime", kit.control.status().now, words=crash.downtime.describe())
+        kit.history.note(
+            "downtime",
+            kit.control.status().now,
+            words=crash.downtime.describe(),
+            wanted=wanted_of(crash),
+        )
         play_downtime(
             crash.downtime,
             kit.control,
@@ -148,6 +153,11 @@ def play(case: Case, kit: Equipment) -> None:
         blocked = crash.storage is not None and damage(crash.storage, kit, life=number)
     kit.history.note_books(kit.control.books())
     kit.history.note("ended", kit.control.status().now)
+
+
+def wanted_of(crash: Crash) -> int:
+    """How much is to be done while the bot is dead; that the market goes on is not counted."""
+    return len(crash.downtime.acts) + (crash.storage is not None)
 
 
 def damage(fault: StorageFault, kit: Equipment, *, life: int) -> bool:

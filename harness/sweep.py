@@ -152,13 +152,19 @@ class Sweep:
             Menu(
                 word=name,
                 matters=tuple(
-                    kill for kill, standing in learned.standings.items() if word.matters(standing)
+                    kill
+                    for kill, standings in learned.standings.items()
+                    if all(map(word.matters, standings)) and learned.bars[kill] >= word.bars
                 ),
                 points=None if self.depth.exhaustive else word.points,
             )
             for name, word in self.scenario.vocabulary.items()
             if not word.stores or self.store in word.stores
         ]
+
+    def nowhere(self) -> tuple[str, ...]:
+        """The words of this store that no point of the day surely has what they need for."""
+        return tuple(menu.word for menu in self.menu(self.learned()) if not menu.matters)
 
     def troubles(self) -> tuple[str, ...]:
         """The faults that the broker may have all day, where the scenario knows any words."""
@@ -169,8 +175,8 @@ class Sweep:
     def deeper(self, learned: Learned) -> list[Trial]:
         """Second crashes: at every point of the recovery from one crash of each standing."""
         firsts: dict[object, Kill] = {}
-        for kill, standing in learned.standings.items():
-            firsts.setdefault(standing, kill)
+        for kill, standings in learned.standings.items():
+            firsts.setdefault(standings[-1], kill)
         trials: list[Trial] = []
         for first in spread([*firsts.values()], None if self.depth.exhaustive else 4):
             trials += deep_trials(first, self.recovery_of(Trial(kills=(first,))))
@@ -186,7 +192,7 @@ class Sweep:
         return (*call_kills(inside), *passage_kills(history, life))
 
     def run(self, trial: Trial) -> Result:
-        """Run one trial and judge it; the files of a PASS are removed.
+        """Run one trial and judge it; the files of a PASS, and of what did not fit, are removed.
 
         Raises:
             HarnessError: the run could not be made at all.
@@ -194,7 +200,7 @@ class Sweep:
         path = self._play(self._case(trial))
         with self._watch.part("judge"):
             result = judge(self.scenario, History.read(path), clean=self.clean)
-        if result.verdict is Verdict.PASS:
+        if result.verdict is Verdict.PASS or result.unfit:
             shutil.rmtree(path.parent)
         return result.model_copy(update={"history": str(path)})
 
@@ -224,7 +230,7 @@ class Sweep:
             verdict = Verdict.INCONCLUSIVE if not result.findings else result.verdict
             result = result.model_copy(update={"reasons": reasons, "verdict": verdict})
         shutil.rmtree(second.parent)
-        if result.verdict is Verdict.PASS:
+        if result.verdict is Verdict.PASS or result.unfit:
             shutil.rmtree(first.parent)
         return result.model_copy(update={"history": str(first)})
 

@@ -15,7 +15,7 @@ from harness.errors import UserError
 from harness.explore.standing import Standing
 from harness.explore.trial import Kill, Trial
 from harness.faults.catalog import BY_STORE
-from harness.faults.storage import StorageFault, parse_storage_fault
+from harness.faults.storage import Stale, StorageFault, parse_storage_fault
 
 
 def anywhere(_: Standing) -> bool:
@@ -52,6 +52,8 @@ WORD_POINTS = 3
 SLOW = frozenset({"unreachable-then-back", "half-alive", "pacing"})
 """Words after which a bot waits in its own time, which takes seconds of ours."""
 DAMAGE_POINTS = 1
+REMEMBERED_BARS = 6
+"""After so many bars of five seconds the reference bot has a state and its backup."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Word:
         storage: what happens to the files.
         matters: where in the day a sweep tries it.
         stores: the stores it can happen to; empty: all.
+        bars: how many bars a bot must have seen to remember what this is about.
         points: at how many points a sweep tries it, unless it tries everything.
     """
 
@@ -72,6 +75,7 @@ class Word:
     storage: StorageFault | None = None
     matters: Callable[[Standing], bool] = anywhere
     stores: tuple[str, ...] = ()
+    bars: int = 0
     points: int = WORD_POINTS
 
 
@@ -133,6 +137,12 @@ def points_of(slug: str) -> int:
     return 1 if slug in SLOW else WORD_POINTS
 
 
+def bars_for(fault: StorageFault) -> int:
+    """How many bars a bot must have seen before a fault of its memory can be told from none."""
+    back = fault.back if isinstance(fault, Stale) else 0
+    return max(REMEMBERED_BARS, back + 1)
+
+
 def whole_vocabulary(symbol: str) -> dict[str, Word]:
     """Every downtime, every fault of the broker at a restart, and every damage to the files.
 
@@ -164,6 +174,7 @@ def whole_vocabulary(symbol: str) -> dict[str, Word]:
             title=fault.describe(),
             storage=fault,
             stores=tuple(stores[slug]),
+            bars=bars_for(fault),
             points=DAMAGE_POINTS,
         )
     return words
