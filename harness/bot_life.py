@@ -203,11 +203,7 @@ class BotLife:
         self._kit.history.drain()
 
     def read_state(self, when: Literal["after kill", "end"]) -> None:
-        """Ask the bot's `state` command what is on disk, if it has one, and write it down.
-
-        Raises:
-            HarnessError: the command prints no belief.
-        """
+        """Ask the bot's `state` command what is on disk, if it has one, and write it down."""
         command = self._kit.bot.state_command(self._kit.session)
         if command is None:
             return
@@ -215,7 +211,12 @@ class BotLife:
             code, out, err = self._kit.launcher.run_to_end(
                 command, seconds=STATE_SECONDS, environment=self._kit.session.environment
             )
-        if code != 0:
+        belief = None
+        try:
+            belief = read_belief(out) if code == 0 else None
+        except HarnessError as error:
+            err = " ".join(str(error).split())
+        if belief is None:
             # A finding, not a failure of ours: at every instant the state must be readable.
             last = (err.strip().splitlines() or ["no words"])[-1]
             words = CLOCK.sub("TIME", self._kit.scrub(last))
@@ -224,7 +225,6 @@ class BotLife:
                 "unreadable", self._now(), life=self._number, when=when, code=code, words=words
             )
             return
-        belief = read_belief(out)
         self._kit.history.note_belief(self._now(), belief, life=self._number, when=when)
 
     def _now(self) -> datetime:
