@@ -120,7 +120,7 @@ def trading(checkpoint: Checkpoint | None) -> dict[str, Any]:
                 "quantity": str(each.shares),
                 "qty_closed": str(each.closed_shares),
                 "pnl": str(each.realized_pnl),
-                "signal_time": each.signal_time.isoformat(),
+                "signal_time": each.signal_time.isoformat() if each.signal_known else None,
             }
             for trade_id, each in (checkpoint.positions.items() if checkpoint else ())
         },

@@ -17,7 +17,7 @@ Who wins, field by field. "position." and "intent." are the fields of the record
 | `last_signals` | state, raised to what the broker shows | a crossover's trade that only the broker knows was its last signal |
 | `order_audit` | state | appended to, never rewritten |
 | `position.trade_id`, `position.symbol`, `position.side`, `position.contract`, `position.strategy` | state | rebuilt from the orderRef when the state is lost |
-| `position.pivot`, `position.target1`, `position.target2`, `position.planned_entry`, `position.initial_stop`, `position.partial_price`, `position.planned_shares`, `position.entry_reason`, `position.signal_time` | state | from watchlist, orders and fills when the state is lost |
+| `position.pivot`, `position.target1`, `position.target2`, `position.planned_entry`, `position.initial_stop`, `position.partial_price`, `position.planned_shares`, `position.entry_reason`, `position.signal_time`, `position.signal_known` | state | from watchlist, orders and fills when the state is lost |
 | `position.exit_requested` | state, raised by a working exit order | a wish of ours; an exit at market tells that there was one |
 | `position.shares`, `position.closed_shares`, `position.remaining`, `position.entry_price`, `position.entry_time`, `position.realized_pnl`, `position.partials_taken` | broker's executions | folded again after every booking, never added to |
 | `position.baseline_shares`, `position.baseline_price`, `position.adjusted_shares` | broker's position | what it holds and no execution explains, under the policy SYNC_TO_BROKER alone |

@@ -58,6 +58,9 @@ class Position(Record):
     broker already held when the position was adopted, `adjusted_shares` what the broker no
     longer holds although no execution says why. All shares are positive; `side` gives the sign.
 
+    `signal_time` is the bar that asked for the trade. Of a trade that only the broker knew it is
+    when it was found, and `signal_known` is false: nobody may take it for a signal.
+
     `order_ids` names the newest order of each leg ("stop": 12). `exit_requested` is why the whole
     position is to be closed at market, or None.
     """
@@ -75,6 +78,7 @@ class Position(Record):
     planned_shares: Decimal
     entry_reason: str
     signal_time: datetime
+    signal_known: bool = True
     stop_price: Decimal
     stop_order_id: int | None = None
     entry_price: Decimal = Decimal(0)
