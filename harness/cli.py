@@ -220,7 +220,7 @@ def conclude(results: Iterator[Result], spec: BotSpec, *, keep: Path | None) -> 
     for result in results:
         if result.unfit:
             unfit += 1
-            say(f"did not fit: {result.token}: {'; '.join(result.misfits)}")
+            say(f"{result.token}: {'; '.join(result.misfits)}")
             continue
         counts[result.verdict] += 1
         if result.verdict is not Verdict.PASS:

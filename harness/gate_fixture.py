@@ -75,9 +75,9 @@ class Gate:
         subtests = self._request.getfixturevalue("subtests")
         twice = self._request.config.getoption("check_determinism")
         patience = self._request.config.getvalue("maxfail") or len(trials) + 1
-        ran = passed = hit = 0
-        unfit: list[str] = []
+        ran = passed = hit = unfit = 0
         shown: set[str] = set()
+        misfits: set[str] = set()
         try:
             for trial in trials:
                 ran += 1
@@ -86,11 +86,12 @@ class Gate:
                     passed += result.verdict is Verdict.PASS
                     hit += is_point(trial) and len(result.kill_points) == 1
                     if result.unfit:
-                        unfit += words_of(trial)
+                        unfit += 1
+                        misfits.update(words_of(trial))
                         pytest.skip("; ".join(result.misfits))
                     shown.update(words_of(trial))
                     self.settle(result, quietly=True)
-                if ran - passed - len(unfit) >= patience:
+                if ran - passed - unfit >= patience:
                     break
         finally:
             # With -x pytest itself leaves this test in the middle.
@@ -103,7 +104,7 @@ class Gate:
                 "passed": passed,
                 "unfit": unfit,
                 "shown": sorted(shown),
-                "nowhere": sweep.nowhere(),
+                "misfits": sorted({*misfits, *sweep.nowhere()}),
             }
             self._node.user_properties.append((SWEPT, json.dumps(told)))
 

@@ -7,5 +7,5 @@ PREFIX = "crashgate_"
 COLUMNS = ("scenario", "store", "killed", "verdict")
 """One property of each, with the prefix, for every run."""
 SWEPT = "crashgate_swept"
-"""A JSON object for every part of a sweep: points, hit, trials, passed; the words of the trials
-that did not fit (unfit), those of the others (shown), those that fit nowhere in the day."""
+"""A JSON object for every part of a sweep: points, hit, trials, passed, unfit (trials whose
+word did not fit); the words that were shown, and those (misfits) that did not fit somewhere."""

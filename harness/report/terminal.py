@@ -136,16 +136,15 @@ def coverage(swept: list[str]) -> str:
 
 def covered(parts: list[dict[str, Any]]) -> str:
     """What the parts of one sweep have covered."""
-    hit, trials, passed = (
-        sum(each[name] for each in parts) for name in ("hit", "trials", "passed")
-    )
-    words = f"{hit} of {parts[0]['points']} points hit, {passed} of {trials} trials passed"
-    unfit = [word for each in parts for word in each["unfit"]]
+    names = ("hit", "trials", "passed", "unfit")
+    count = {name: sum(each[name] for each in parts) for name in names}
+    words = f"{count['hit']} of {parts[0]['points']} points hit, "
+    words += f"{count['passed']} of {count['trials']} trials passed"
+    if count["unfit"]:
+        words += f", {count['unfit']} did not fit and show nothing"
     shown = {word for each in parts for word in each["shown"]}
-    if unfit:
-        words += f", {len(unfit)} did not fit ({', '.join(dict.fromkeys(unfit))})"
-    missing = dict.fromkeys([*(each for each in unfit if each not in shown), *parts[0]["nowhere"]])
-    return words + (f"; never shown: {', '.join(missing)}" if missing else "")
+    missing = {word for each in parts for word in each["misfits"]} - shown
+    return words + (f"; fitted nowhere: {', '.join(sorted(missing))}" if missing else "")
 
 
 def summary(rows: list[tuple[str, str, str, str]]) -> str:
