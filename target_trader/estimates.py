@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from target_trader.ledger import refold
+from target_trader.ledger import intent_explains, refold
 from target_trader.names import IntentState, Leg, exec_revision
+from target_trader.picture import BrokerExecution
 from target_trader.state.checkpoint import BookedExecution, Checkpoint, Intent, Position
 
 ZERO = Decimal(0)
@@ -23,10 +24,11 @@ LEGS = (Leg.ENTRY, Leg.PARTIAL, Leg.TARGET, Leg.EXIT, Leg.STOP)
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What the broker holds of a symbol now: signed shares, and their average cost."""
+    """What the broker shows of a symbol: signed shares, their average cost, and its executions."""
 
     shares: Decimal
     cost: Decimal
+    executions: tuple[BrokerExecution, ...]
     now: datetime
 
 
@@ -36,14 +38,17 @@ def estimate_orders(
     """Book an estimate for each order of ours that IBKR calls filled and tells no fill of.
 
     The position decides: only what it shows is booked. All of them where they come to its
-    difference together (an entry and its stop may both be untold), else those that lead to it. An
-    exit closes no more than its trade holds: a group may have reduced it, unheard as well.
+    difference together, else those that lead to it. That a trade came and went, without any
+    difference, is believed where no execution is told at all. An exit closes no more than its trade
+    holds: a group may have reduced it, unheard as well.
     """
     difference = holding.shares - checkpoint.held(symbol)
     of_symbol = (each for each in checkpoint.intents if each.symbol == symbol)
-    untold = [each for each in of_symbol if is_untold(checkpoint, each)]
+    untold = [each for each in of_symbol if is_untold(checkpoint, each, holding)]
     untold.sort(key=lambda each: LEGS.index(each.leg))
     whole = sum((each.untold * sign_of(each) for each in untold), ZERO) == difference
+    if difference == 0 and holding.executions:
+        return ()
     left, made = abs(difference), list[BookedExecution]()
     for intent in untold:
         shares = intent.untold
@@ -75,16 +80,18 @@ def add(checkpoint: Checkpoint, made: BookedExecution) -> None:
     refold(checkpoint)
 
 
-def is_untold(checkpoint: Checkpoint, intent: Intent) -> bool:
-    """Tell whether an order was filled by fills that nobody has told.
+def is_untold(checkpoint: Checkpoint, intent: Intent, holding: Holding) -> bool:
+    """Tell whether an order was filled by fills that nobody tells.
 
-    One that the exchange has corrected is told, whatever its shares come to now.
+    One of which any execution is told is told; and so is one that the exchange has corrected or
+    taken back, whatever its shares come to now.
     """
-    corrected = any(
-        exec_revision(each.exec_id) > 1 and each.order_ref == intent.order_ref
-        for each in checkpoint.executions.values()
-    )
-    return intent.untold > 0 and not corrected and intent.trade_id in checkpoint.positions
+    if intent.untold == 0 or intent.taken_back or intent.trade_id not in checkpoint.positions:
+        return False
+    if any(intent_explains(intent, each) for each in holding.executions):
+        return False
+    booked = (each for each in checkpoint.executions.values() if intent_explains(intent, each))
+    return all(exec_revision(each.exec_id) <= 1 for each in booked)
 
 
 def sign_of(intent: Intent) -> int:

@@ -175,7 +175,9 @@ def take_untold(sides: Comparison, finding: SymbolFinding) -> None:
     exchange taken the entry back, the exit would work on.
     """
     symbol, held = finding.symbol, finding.broker_quantity
-    holding = Holding(held, sides.picture.average_cost(symbol), sides.context.now)
+    told = tuple(each for each in sides.picture.executions if each.symbol == symbol)
+    cost = sides.picture.average_cost(symbol)
+    holding = Holding(held, cost, told, sides.context.now)
     if is_silent(sides, symbol):
         fill_vanished(sides.checkpoint, vanished_exits(sides, symbol), holding)
     made = estimate_orders(sides.checkpoint, symbol, holding)
