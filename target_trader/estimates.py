@@ -1,10 +1,11 @@
 """Fills that the broker does not tell, known from their order and from the position.
 
 Pure. A broker can forget: it answers with no executions and calls an order filled, without a fill
-(tws-protocol.md section 3.6; a gateway after its restart does). What has happened must count all
-the same, against the loss, the trades and the attempts of the day. So an *estimate* is booked in
-place of the fill, at the best price that is known, and gives way as soon as the fill is told
-(`ledger.give_way`). Rejected: to change the quantity alone; the day's loss would be forgotten.
+(seen in the field, and executions are served since midnight only, tws-protocol.md section 3.6).
+What has happened must count all the same, against the loss, the trades and the attempts of the
+day. So an *estimate* is booked in place of the fill, at the best price that is known, and gives way
+as soon as the fill is told (`ledger.give_way`). Rejected: to change the quantity alone; the day's
+loss would be forgotten.
 """
 
 from collections.abc import Sequence
