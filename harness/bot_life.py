@@ -273,17 +273,18 @@ class BotLife:
         self._kit.history.drain()
 
     def read_state(self, when: Literal["after kill", "end"]) -> None:
-        """Ask the bot's `state` command what is on disk, if it has one, and write it down.
-
-        Raises:
-            HarnessError: the command prints no belief.
-        """
+        """Ask the bot's `state` command what is on disk, if it has one, and write it down."""
         command = self._kit.bot.state_command(self._kit.session)
         if command is None:
             return
         with self._kit.watch.part("ask the bot"):
             code, out, err = self._ask(command)
-        if code != 0:
+        belief = None
+        try:
+            belief = read_belief(out) if code == 0 else None
+        except HarnessError as error:
+            err = " ".join(str(error).split())
+        if belief is None:
             # A finding, not a failure of ours: at every instant the state must be readable.
             last = (err.strip().splitlines() or ["no words"])[-1]
             words = CLOCK.sub("TIME", self._kit.scrub(last))
@@ -292,7 +293,6 @@ class BotLife:
                 "unreadable", self._now(), life=self._number, when=when, code=code, words=words
             )
             return
-        belief = read_belief(out)
         self._kit.history.note_belief(self._now(), belief, life=self._number, when=when)
 
     def _ask(self, command: Sequence[str]) -> Told:

@@ -224,14 +224,22 @@ def require_clean(made: Sweep, spec: BotSpec) -> None:
 def conclude(results: Iterator[Result], spec: BotSpec, *, keep: Path | None) -> NoReturn:
     """Print what is not a PASS as it comes, then the count, and end with the worst exit code."""
     counts: Counter[Verdict] = Counter()
+    unfit = 0
     for result in results:
+        if result.unfit:
+            unfit += 1
+            say(f"{result.token}: {'; '.join(result.misfits)}")
+            continue
         counts[result.verdict] += 1
         if result.verdict is not Verdict.PASS:
             shown = result if keep is not None else result.model_copy(update={"history": ""})
             say(report(shown, History.read(Path(result.history)), bot_options=spec.options))
     told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
-    say(f"{sum(counts.values())} trials: {told}")
-    raise typer.Exit(worst(counts).exit_code)
+    misfits = f", {unfit} did not fit and show nothing" if unfit else ""
+    say(f"{sum(counts.values()) + unfit} trials: {told or '0 PASS'}{misfits}")
+    nothing_shown = unfit and not counts
+    verdict = Verdict.INCONCLUSIVE if nothing_shown else worst(counts)
+    raise typer.Exit(verdict.exit_code)
 
 
 @contextlib.contextmanager

@@ -75,7 +75,9 @@ class Gate:
         subtests = self._request.getfixturevalue("subtests")
         twice = self._request.config.getoption("check_determinism")
         patience = self._request.config.getvalue("maxfail") or len(trials) + 1
-        ran = passed = hit = 0
+        ran = passed = hit = unfit = 0
+        shown: set[str] = set()
+        misfits: set[str] = set()
         try:
             for trial in trials:
                 ran += 1
@@ -83,8 +85,13 @@ class Gate:
                     result = sweep.run_twice(trial) if twice else sweep.run(trial)
                     passed += result.verdict is Verdict.PASS
                     hit += is_point(trial) and len(result.kill_points) == 1
+                    if result.unfit:
+                        unfit += 1
+                        misfits.update(words_of(trial))
+                        pytest.skip("; ".join(result.misfits))
+                    shown.update(words_of(trial))
                     self.settle(result, quietly=True)
-                if ran - passed >= patience:
+                if ran - passed - unfit >= patience:
                     break
         finally:
             # With -x pytest itself leaves this test in the middle.
@@ -95,6 +102,9 @@ class Gate:
                 "hit": hit,
                 "trials": ran,
                 "passed": passed,
+                "unfit": unfit,
+                "shown": sorted(shown),
+                "misfits": sorted({*misfits, *sweep.nowhere()}),
             }
             self._node.user_properties.append((SWEPT, json.dumps(told)))
 
@@ -232,3 +242,8 @@ class Gate:
 def is_point(trial: Trial) -> bool:
     """Whether a trial is one learned point with nothing else."""
     return trial.plain and len(trial.kills) == 1
+
+
+def words_of(trial: Trial) -> list[str]:
+    """What else is to happen at the crashes of a trial."""
+    return [word for kill in trial.kills for word in kill.words]

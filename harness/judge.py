@@ -5,6 +5,7 @@ never hides what the others found. Reasons are collected even when there are fin
 FAIL that rests on half a run should say so.
 """
 
+import itertools
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -48,6 +49,8 @@ def judge(scenario: Scenario, history: History, *, clean: History | None = None)
     notes = Notes()
     notes.reasons += cut_short(history)
     notes.reasons += unreached(history, told)
+    misfits = unfitting(history)
+    notes.reasons += misfits
     for condition in scenario.requires:
         missing = guarded(condition.name, partial(condition.missing, history), notes)
         if missing is not None:
@@ -61,6 +64,7 @@ def judge(scenario: Scenario, history: History, *, clean: History | None = None)
         verdict=verdict_of(findings, reasons),
         findings=findings,
         reasons=reasons,
+        misfits=tuple(dict.fromkeys(misfits)),
         unjudged=tuple(notes.unjudged),
         kill_points=tuple(kill.point for kill in history.kills),
         token=str(told["token"]),
@@ -133,6 +137,19 @@ def cut_short(history: History) -> list[str]:
     reasons = [str(event.data["reason"]) for event in history.of_kind("cut_short")]
     if not reasons and not history.complete:
         reasons.append("the history stops before the run's end: the run was broken off")
+    return reasons
+
+
+def unfitting(history: History) -> list[str]:
+    """The downtimes of which nothing could be played: such a run has not shown that word."""
+    reasons: list[str] = []
+    told = [*history.of_kind("downtime"), None]
+    for downtime, following in itertools.pairwise(told):
+        assert downtime is not None, "only the last one is None"
+        until = history.events[-1].seq if following is None else following.seq
+        skipped = [each for each in history.of_kind("skipped") if downtime.seq < each.seq <= until]
+        if skipped and len(skipped) == downtime.data.get("wanted"):
+            reasons += [f"it did not fit: {each.data['reason']}" for each in skipped]
     return reasons
 
 

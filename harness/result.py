@@ -53,6 +53,7 @@ class Result(Value):
         verdict: the worst of what is known.
         findings: what the bot did wrong; FAIL if there are any.
         reasons: why the run proves nothing; INCONCLUSIVE if there are any and no finding.
+        misfits: those of the reasons that say that nothing of what was to happen at a crash fitted.
         unjudged: invariants that could not be looked at, because the bot does not tell enough.
         kill_points: where the bot was killed, in words, in order.
         token: what `crashgate replay` takes.
@@ -65,10 +66,19 @@ class Result(Value):
     verdict: Verdict
     findings: tuple[Finding, ...] = ()
     reasons: tuple[str, ...] = ()
+    misfits: tuple[str, ...] = ()
     unjudged: tuple[str, ...] = ()
     kill_points: tuple[str, ...] = ()
     token: str
     history: str = ""
+
+    @property
+    def unfit(self) -> bool:
+        """Whether all that is wrong is that the crash left the broker without what was to happen.
+
+        Nobody's fault, and nothing is shown: a sweep counts it apart.
+        """
+        return self.verdict is Verdict.INCONCLUSIVE and self.reasons == self.misfits
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:

@@ -169,7 +169,12 @@ def play(case: Case, kit: Equipment, *, branched: bool = False) -> None:
 
 def live_through(crash: Crash, kit: Equipment, *, life: int) -> bool:
     """Step 6: what happens while the bot is dead; whether it cannot save in its next life."""
-    kit.history.note("downtime", kit.control.status().now, words=crash.downtime.describe())
+    kit.history.note(
+        "downtime",
+        kit.control.status().now,
+        words=crash.downtime.describe(),
+        wanted=wanted_of(crash),
+    )
     play_downtime(
         crash.downtime,
         kit.control,
@@ -179,6 +184,11 @@ def live_through(crash: Crash, kit: Equipment, *, life: int) -> bool:
         ),
     )
     return crash.storage is not None and damage(crash.storage, kit, life=life)
+
+
+def wanted_of(crash: Crash) -> int:
+    """How much is to be done while the bot is dead; that the market goes on is not counted."""
+    return len(crash.downtime.acts) + (crash.storage is not None)
 
 
 def damage(fault: StorageFault, kit: Equipment, *, life: int) -> bool:

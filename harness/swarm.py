@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from harness.explore.learned import calls_of
+from harness.explore.plan import Learned, Menu
 from harness.explore.swarm import (
     Flock,
     depth_of,
@@ -11,7 +12,7 @@ from harness.explore.swarm import (
     second_kill,
     words_of_flock,
 )
-from harness.explore.trial import Trial
+from harness.explore.trial import Kill, Trial
 from harness.result import Result
 from harness.scenario import STORES, Scenario
 from harness.sweep import Depth, Sweep
@@ -46,15 +47,32 @@ def run_swarm(
             yield sweep.run(trial)
 
 
+class Fits:
+    """Which words of a menu fit at a crash: one that does not shows nothing."""
+
+    def __init__(self, menu: Sequence[Menu], learned: Learned) -> None:
+        self._points = {each.word: frozenset(each.matters) for each in menu}
+        self._known = learned.standings.keys()
+
+    def at(self, kill: Kill) -> tuple[str, ...]:
+        """The words that surely fit; where nothing is known of the broker, those that always do."""
+        return tuple(
+            word
+            for word, points in self._points.items()
+            if kill in points or (kill not in self._known and len(points) == len(self._known))
+        )
+
+
 def trials_of(flock: Flock, sweep: Sweep, *, deepest: int) -> Iterator[Trial]:
     """The trials of one flock, in their order."""
     learned = sweep.learned()
     calls = calls_of(sweep.clean)
-    outages = sweep.outages()
-    words = words_of_flock(flock, [menu.word for menu in sweep.menu(learned)])
+    menu, outages = sweep.menu(learned), sweep.outages()
+    chosen = words_of_flock(flock, [each.word for each in menu])
+    fits = Fits([each for each in menu if each.word in chosen], learned)
     for number in range(flock.size):
         trial = draw_trial(
-            flock, number, kills=learned.kills, words=words, calls=calls, outages=outages
+            flock, number, kills=learned.kills, words=fits.at, calls=calls, outages=outages
         )
         crashes = depth_of(flock, number, deepest) if trial.kills else 1
         for depth in range(2, crashes + 1):

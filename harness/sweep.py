@@ -172,13 +172,19 @@ class Sweep:
             Menu(
                 word=name,
                 matters=tuple(
-                    kill for kill, standing in learned.standings.items() if word.matters(standing)
+                    kill
+                    for kill, standings in learned.standings.items()
+                    if all(map(word.matters, standings)) and learned.bars[kill] >= word.bars
                 ),
                 points=None if self.depth.exhaustive else word.points,
             )
             for name, word in self.scenario.vocabulary.items()
             if not word.stores or self.store in word.stores
         ]
+
+    def nowhere(self) -> tuple[str, ...]:
+        """The words of this store that no point of the day surely has what they need for."""
+        return tuple(menu.word for menu in self.menu(self.learned()) if not menu.matters)
 
     def troubles(self) -> tuple[str, ...]:
         """The faults that the broker may have all day, where the scenario knows any words."""
@@ -195,8 +201,8 @@ class Sweep:
     def deeper(self, learned: Learned) -> list[Trial]:
         """Second crashes: at every point of the recovery from one crash of each standing."""
         firsts: dict[object, Kill] = {}
-        for kill, standing in learned.standings.items():
-            firsts.setdefault(standing, kill)
+        for kill, standings in learned.standings.items():
+            firsts.setdefault(standings[-1], kill)
         trials: list[Trial] = []
         for first in spread([*firsts.values()], None if self.depth.exhaustive else 4):
             trials += deep_trials(first, self.recovery_of(Trial(kills=(first,))))
@@ -212,7 +218,7 @@ class Sweep:
         return (*call_kills(inside), *passage_kills(history, life))
 
     def run(self, trial: Trial) -> Result:
-        """Run one trial and judge it; the files of a PASS are removed.
+        """Run one trial and judge it; the files of a PASS, and of what did not fit, are removed.
 
         What does not pass where the run has branched off is run again from the beginning.
 
@@ -224,7 +230,7 @@ class Sweep:
         path = branched or self._play(case, beliefs=self._beliefs)
         with self._watch.part("judge"):
             result = self._judge(path)
-        if result.verdict is not Verdict.PASS and branched is not None:
+        if result.verdict is not Verdict.PASS and not result.unfit and branched is not None:
             return self._compared(self._play(case), branched)
         return self._settled(result, path)
 
@@ -264,8 +270,8 @@ class Sweep:
         return self._settled(result, first)
 
     def _settled(self, result: Result, path: Path) -> Result:
-        """The result with the place of its files, which a PASS does not need."""
-        if result.verdict is Verdict.PASS:
+        """The result with the place of its files, which a PASS and what did not fit do not need."""
+        if result.verdict is Verdict.PASS or result.unfit:
             shutil.rmtree(path.parent)
         return result.model_copy(update={"history": str(path)})
 

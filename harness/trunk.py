@@ -27,8 +27,8 @@ from harness.errors import HarnessError
 from harness.faults.apply import needs_copies
 from harness.faults.keys import dump_keys
 from harness.history.writer import HistoryWriter
-from harness.points import Quiet, SystemCall
 from harness.outages import Outages
+from harness.points import Quiet, SystemCall
 from harness.redis_process import RedisProcess, running_redis
 from harness.runner import RunFolder, headline, prepared
 from harness.targets import BotSpec, Session

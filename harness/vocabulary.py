@@ -15,7 +15,7 @@ from harness.errors import UserError
 from harness.explore.standing import Standing
 from harness.explore.trial import Kill, Trial
 from harness.faults.catalog import BY_STORE
-from harness.faults.storage import StorageFault, parse_storage_fault
+from harness.faults.storage import Stale, StorageFault, parse_storage_fault
 
 
 def anywhere(_: Standing) -> bool:
@@ -49,10 +49,9 @@ RESTARTED = Downtime()
 
 
 WORD_POINTS = 3
-NOT_SURVIVED = frozenset({"completed-without-fills"})
-"""Words that the reference bot does not survive yet: with a broker that tells of no fill and lists
-the filled stop as completed without one, it takes back what it had booked."""
 DAMAGE_POINTS = 1
+REMEMBERED_BARS = 6
+"""After so many bars of five seconds the reference bot has a state and its backup."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +64,7 @@ class Word:
         storage: what happens to the files.
         matters: where in the day a sweep tries it.
         stores: the stores it can happen to; empty: all.
+        bars: how many bars a bot must have seen to remember what this is about.
         points: at how many points a sweep tries it, unless it tries everything.
     """
 
@@ -73,6 +73,7 @@ class Word:
     storage: StorageFault | None = None
     matters: Callable[[Standing], bool] = anywhere
     stores: tuple[str, ...] = ()
+    bars: int = 0
     points: int = WORD_POINTS
 
 
@@ -129,6 +130,12 @@ def crashes_of(trial: Trial, vocabulary: Vocabulary) -> tuple[Crash, ...]:
     return tuple(crash_of(kill, vocabulary) for kill in trial.kills)
 
 
+def bars_for(fault: StorageFault) -> int:
+    """How many bars a bot must have seen before a fault of its memory can be told from none."""
+    back = fault.back if isinstance(fault, Stale) else 0
+    return max(REMEMBERED_BARS, back + 1)
+
+
 def whole_vocabulary(symbol: str) -> dict[str, Word]:
     """Every downtime, every fault of the broker at a restart, and every damage to the files.
 
@@ -145,7 +152,7 @@ def whole_vocabulary(symbol: str) -> dict[str, Word]:
         if slug != "nothing"
     }
     for slug, trouble in FAULTS.items():
-        if trouble.phase != "before" and slug not in NOT_SURVIVED:
+        if trouble.phase != "before":
             words[slug] = Word(title=trouble.title, downtime=trouble.downtime)
     stores: dict[str, list[str]] = {}
     damages = {fault.slug: fault for faults in BY_STORE.values() for fault in faults}
@@ -157,6 +164,7 @@ def whole_vocabulary(symbol: str) -> dict[str, Word]:
             title=fault.describe(),
             storage=fault,
             stores=tuple(stores[slug]),
+            bars=bars_for(fault),
             points=DAMAGE_POINTS,
         )
     return words

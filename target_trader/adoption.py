@@ -81,6 +81,7 @@ def position_from_ref(parts: RefParts, *, context: Context) -> Position:
         planned_shares=context.rules.quantity,
         entry_reason="rebuilt from the broker's executions",
         signal_time=context.now,
+        signal_known=False,
         stop_price=ZERO,
         strategy=parts.strategy,
     )
@@ -146,6 +147,7 @@ def adopt(
         planned_shares=abs(held),
         entry_reason="adopted: held at the broker, unknown to the state",
         signal_time=context.now,
+        signal_known=False,
         entry_time=context.now,
         stop_price=initial,
         baseline_shares=abs(held),

@@ -39,9 +39,7 @@ def belief(checkpoint: Checkpoint | None, rules: Rules) -> dict[str, Any]:
             }
             for each in (checkpoint.intents if checkpoint else [])
         ],
-        "executions": sorted(each.exec_id for each in checkpoint.executions.values())
-        if checkpoint
-        else [],
+        **fills(checkpoint),
         "realized_pnl": str(checkpoint.session.daily_pnl) if checkpoint else "0",
         "trades_today": checkpoint.session.trades_today if checkpoint else 0,
         "halted": checkpoint.halted if checkpoint else None,
@@ -56,6 +54,15 @@ def belief(checkpoint: Checkpoint | None, rules: Rules) -> dict[str, Any]:
             for symbol, each in (checkpoint.breakouts.items() if checkpoint else ())
         },
         "rules": promises(rules),
+    }
+
+
+def fills(checkpoint: Checkpoint | None) -> dict[str, Any]:
+    """Return the ids of the booked executions, and what stands for those that were never told."""
+    booked = checkpoint.executions.values() if checkpoint else ()
+    return {
+        "executions": sorted(each.exec_id for each in booked if not each.estimated),
+        "estimated": sorted(each.exec_id for each in booked if each.estimated),
     }
 
 
@@ -113,7 +120,7 @@ def trading(checkpoint: Checkpoint | None) -> dict[str, Any]:
                 "quantity": str(each.shares),
                 "qty_closed": str(each.closed_shares),
                 "pnl": str(each.realized_pnl),
-                "signal_time": each.signal_time.isoformat(),
+                "signal_time": each.signal_time.isoformat() if each.signal_known else None,
             }
             for trade_id, each in (checkpoint.positions.items() if checkpoint else ())
         },

@@ -36,20 +36,52 @@ def book(checkpoint: Checkpoint, fill: BrokerExecution) -> bool:
     fresh = booked(checkpoint, fill, known=known)
     if fresh == known:
         return False
+    if known is None:
+        give_way(checkpoint, fresh)
     checkpoint.executions[stem] = fresh
     refold(checkpoint)
     return True
 
 
+def give_way(checkpoint: Checkpoint, told: BookedExecution) -> None:
+    """Take out of the estimates what an execution tells after all, share by share."""
+    for stem, guess in list(checkpoint.executions.items()):
+        if not guess.estimated or not stands_for(guess, told):
+            continue
+        left = guess.shares - told.shares
+        if left > 0:
+            checkpoint.executions[stem] = guess.model_copy(update={"shares": left})
+        else:
+            del checkpoint.executions[stem]
+        return
+
+
+def stands_for(guess: BookedExecution, told: BookedExecution) -> bool:
+    """Tell whether an estimate is of the fill that is told now.
+
+    One that no order of ours explains stands for what others did before it was made.
+    """
+    if guess.order_ref:
+        same_send = guess.perm_id == told.perm_id or guess.order_id == told.order_id
+        return guess.order_ref == told.order_ref and same_send
+    alike = (guess.symbol, guess.side) == (told.symbol, told.side)
+    return alike and not told.trade_id and told.time <= guess.time
+
+
 def unbook(checkpoint: Checkpoint, stems: Iterable[str]) -> None:
     """Take executions out of the books that the exchange has taken back.
+
+    Their orders remember it: the fills of those are not untold.
 
     Args:
         checkpoint: the books; everything that followed from the executions follows again.
         stems: their keys in `checkpoint.executions`.
     """
     for stem in stems:
-        del checkpoint.executions[stem]
+        gone = checkpoint.executions.pop(stem)
+        for intent in checkpoint.intents:
+            if intent_explains(intent, gone):
+                intent.taken_back += gone.shares
     refold(checkpoint)
 
 

@@ -102,7 +102,7 @@ def confirm(intent: Intent, order: BrokerOrder, *, context: Context) -> None:
 
 
 def finish(intent: Intent, order: BrokerOrder, *, context: Context) -> None:
-    """Take over how an order ended; its fills come from the executions alone.
+    """Take over how an order ended; its fills come from the executions, if these are told.
 
     An unseen entry that our own cancel has ended was parked at the broker, never transmitted:
     as good as lost.
@@ -111,6 +111,8 @@ def finish(intent: Intent, order: BrokerOrder, *, context: Context) -> None:
     # Given up stays given up: the same answer a second time must not make it a cancelled order.
     parked = order.filled == 0 and (withdrawn or intent.state is IntentState.LOST)
     intent.perm_id = order.perm_id or intent.perm_id
+    if order.quantity > 0:
+        intent.quantity = order.quantity
     match order.status:
         case "Filled":
             intent.state = IntentState.FILLED
@@ -231,7 +233,8 @@ def give_back_lost_entries(checkpoint: Checkpoint, *, report: Report) -> None:
 
 def drop_empty_trades(checkpoint: Checkpoint) -> None:
     """Drop trades that have no fill and can get none any more."""
-    waiting = {each.trade_id for each in checkpoint.intents if each.leg is Leg.ENTRY and each.live}
+    entries = [each for each in checkpoint.intents if each.leg is Leg.ENTRY]
+    waiting = {each.trade_id for each in entries if each.live or each.untold > 0}
     filled = {each.trade_id for each in checkpoint.executions.values()}
     empty = [
         name
@@ -256,7 +259,8 @@ def raise_attempts(
     """Count attempts that the broker shows and the state does not (a lost or older state)."""
     refs = [each.order_ref for each in picture.executions]
     refs += [each.order_ref for each in picture.open_orders]
-    refs += [each.order_ref for each in picture.completed_orders if each.filled > 0]
+    ended = picture.completed_orders
+    refs += [each.order_ref for each in ended if each.filled > 0 or each.status == "Filled"]
     today = f"{checkpoint.day:%Y%m%d}"
     for parts in filter(None, map(parse_ref, refs)):
         counted = budget_of(checkpoint, parts, context=context)

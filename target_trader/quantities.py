@@ -1,43 +1,37 @@
 """One symbol's shares, in the books and at the broker, and what is done where they differ.
 
-Pure. Executions explain first: missed, corrected, taken back, made by hand. Only what none of
-them explains is a difference, and the policy (`Rules.policy`) says who gives way. Knows no order.
+Pure. Executions explain first: missed, corrected, taken back, made by hand. Where the broker tells
+none of an order that it calls filled, an estimate does. Only what none of them explains is a
+difference, and the policy (`Rules.policy`) says who gives way.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import assert_never
 
 from target_trader.adoption import adopt
+from target_trader.comparison import (
+    Comparison,
+    Missed,
+    difference_words,
+    fill_words,
+    forgets,
+    is_silent,
+    missing_fills,
+    note_fill,
+    signed_shares,
+    tell_difference,
+    vanished_exits,
+)
+from target_trader.estimates import Holding, estimate_exit, estimate_orders, fill_vanished
 from target_trader.ledger import book, refold, unbook
 from target_trader.matching import Context
 from target_trader.names import exec_stem, parse_ref, plain
-from target_trader.picture import BrokerExecution, Picture
-from target_trader.report import FillFinding, FillKind, Report, SymbolFinding, Verdict
+from target_trader.picture import Picture
+from target_trader.report import FillKind, SymbolFinding, Verdict
 from target_trader.settings import Policy
 from target_trader.state.checkpoint import BookedExecution, Checkpoint, HaltKind, Position
 
 ZERO = Decimal(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Missed:
-    """An execution that the books had not, or (`was`) had with other figures."""
-
-    fill: BrokerExecution
-    was: BookedExecution | None
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """The two sides of one comparison and where its findings go."""
-
-    before: Checkpoint
-    checkpoint: Checkpoint
-    picture: Picture
-    context: Context
-    report: Report
-    missed: tuple[Missed, ...]
 
 
 def book_missed(
@@ -99,62 +93,11 @@ def is_foreign(sides: Comparison, symbol: str) -> bool:
     return not (watched or known or ordered or traded)
 
 
-def tell_difference(sides: Comparison, finding: SymbolFinding, *, flat: bool) -> None:
-    """Say what either side holds and which executions the state had missed."""
-    stored, held = finding.state_quantity, finding.broker_quantity
-    opposite = stored * held < 0
-    mine, theirs = (plain(each if opposite else abs(each)) for each in (stored, held))
-    words = f"   {finding.symbol}: State file shows {mine} shares"
-    if flat:
-        pass
-    elif stored == held:
-        sides.report.info(f"{words}, IBKR confirms {theirs} shares ✓")
-    else:
-        sides.report.warn(f"{words}, IBKR shows {theirs} shares ⚠️")
-    for each in sides.missed:
-        if each.fill.symbol == finding.symbol:
-            tell_missed(sides, finding, each, flat=flat)
-    if stored != 0 and held == 0:
-        sides.report.warn("       → Position was closed by broker during downtime")
-
-
-def tell_missed(sides: Comparison, finding: SymbolFinding, missed: Missed, *, flat: bool) -> None:
-    """Note one execution that the state had not, or had otherwise."""
-    margin = f"   {finding.symbol}:" if flat else "       →"
-    fill = missed.fill
-    if missed.was is None:
-        note_fill(finding, fill, FillKind.BOOKED)
-        line = f"{margin} missed fill booked: {fill_words(fill)}"
-        if flat:
-            sides.report.warn(line)
-        else:
-            sides.report.info(line)
-    else:
-        note_fill(finding, fill, FillKind.CORRECTED)
-        words = f"{fill_words(fill)} (was {fill_words(missed.was)})"
-        sides.report.warn(f"{margin} correction booked: {words}")
-
-
-def note_fill(
-    finding: SymbolFinding, fill: BrokerExecution | BookedExecution, kind: FillKind
-) -> None:
-    """Add an execution to a finding."""
-    finding.fills.append(
-        FillFinding(
-            kind=kind, exec_id=fill.exec_id, side=fill.side, shares=fill.shares, price=fill.price
-        )
-    )
-
-
-def fill_words(fill: BrokerExecution | BookedExecution) -> str:
-    """Describe a fill: `SLD 50 @ 447.13`."""
-    return f"{fill.side} {plain(fill.shares)} @ {plain(fill.price)}"
-
-
 def settle(sides: Comparison, finding: SymbolFinding) -> bool:
     """Bring one symbol's books and broker together; tell whether to ask again later."""
     symbol, held = finding.symbol, finding.broker_quantity
     level_trades(sides, finding)
+    take_untold(sides, finding)
     if sides.checkpoint.held(symbol) != held and take_busts(sides, finding):
         return True
     if sides.checkpoint.held(symbol) != held:
@@ -225,6 +168,27 @@ def close_unexplained(position: Position, shares: Decimal) -> Decimal:
     return shares
 
 
+def take_untold(sides: Comparison, finding: SymbolFinding) -> None:
+    """Book estimates of what orders of ours have filled, by IBKR's word, without a fill told.
+
+    Where it is silent altogether, an exit that is gone with its shares has filled them: had the
+    exchange taken the entry back, the exit would work on.
+    """
+    symbol, held = finding.symbol, finding.broker_quantity
+    told = tuple(each for each in sides.picture.executions if each.symbol == symbol)
+    cost = sides.picture.average_cost(symbol)
+    holding = Holding(held, cost, told, sides.context.now)
+    if is_silent(sides, symbol):
+        fill_vanished(sides.checkpoint, vanished_exits(sides, symbol), holding)
+    made = estimate_orders(sides.checkpoint, symbol, holding)
+    for each in made:
+        note_fill(finding, each, FillKind.ESTIMATED)
+        words = f"{each.order_ref} is filled and IBKR tells no fill"
+        sides.report.error(f"       → {words}: ESTIMATED {fill_words(each)}")
+    if made:
+        level_trades(sides, finding)
+
+
 def take_busts(sides: Comparison, finding: SymbolFinding) -> bool:
     """Unbook executions of today that the broker no longer tells, if that explains the position.
 
@@ -233,12 +197,9 @@ def take_busts(sides: Comparison, finding: SymbolFinding) -> bool:
     answer; the return value says that it has to be asked about again.
     """
     checkpoint, context = sides.checkpoint, sides.context
-    told = {exec_stem(each.exec_id) for each in sides.picture.executions}
-    gone = {
-        stem: each
-        for stem, each in checkpoint.executions.items()
-        if each.symbol == finding.symbol and stem not in told and is_served(sides, each)
-    }
+    gone = missing_fills(sides, finding.symbol)
+    if forgets(sides, finding.symbol):
+        return False
     # A fill of no trade of ours is inside what was adopted, if it is inside anything.
     whole = sum(map(signed_shares, gone.values()), ZERO)
     booked = sum((signed_shares(each) for each in gone.values() if each.trade_id), ZERO)
@@ -254,17 +215,6 @@ def take_busts(sides: Comparison, finding: SymbolFinding) -> bool:
         sides.report.error(f"       → taken back by the exchange, unbooked: {fill_words(each)}")
     level_trades(sides, finding)
     return False
-
-
-def is_served(sides: Comparison, execution: BookedExecution) -> bool:
-    """Tell whether the broker still serves an execution: since midnight only (section 3.6)."""
-    midnight = sides.context.now.replace(hour=0, minute=0, second=0, microsecond=0)
-    return execution.time >= midnight
-
-
-def signed_shares(execution: BookedExecution) -> Decimal:
-    """Return what an execution moved a position by."""
-    return execution.shares if execution.side == "BOT" else -execution.shares
 
 
 def take_trades_by_hand(sides: Comparison, finding: SymbolFinding) -> None:
@@ -312,14 +262,15 @@ def position_lags(sides: Comparison, symbol: str) -> bool:
     """Tell whether the broker's position is that of before our youngest fills.
 
     A position lags behind fills and shows them in their order, so it may miss the last few. A
-    difference that these do not come to is none of the lag's making.
+    difference that these do not come to is none of the lag's making. An estimate was made of the
+    position and is older than it looks.
     """
     now, lag = sides.context.now, sides.context.rules.position_lag
     difference = sides.checkpoint.held(symbol) - sides.picture.quantity(symbol)
     ours = [
         each
         for each in sides.checkpoint.executions.values()
-        if each.symbol == symbol and each.trade_id
+        if each.symbol == symbol and each.trade_id and not each.estimated
     ]
     unseen = ZERO
     for each in sorted(ours, key=lambda one: one.time, reverse=True):
@@ -329,17 +280,6 @@ def position_lags(sides: Comparison, symbol: str) -> bool:
         if unseen == difference:
             return True
     return False
-
-
-def difference_words(sides: Comparison, finding: SymbolFinding) -> str:
-    """Describe a difference that no execution explains; the same words for the same difference."""
-    books = plain(sides.checkpoint.held(finding.symbol))
-    words = f"the books hold {books} shares, IBKR {plain(finding.broker_quantity)}"
-    cost = sides.picture.average_cost(finding.symbol)
-    at_cost = f" at {plain(cost)}" if finding.broker_quantity else ""
-    known = any(each.symbol == finding.symbol for each in sides.checkpoint.open_positions())
-    why = "no fill explains the difference" if known else "the position is unknown to the state"
-    return f"{words}{at_cost}; {why}"
 
 
 def freeze(sides: Comparison, finding: SymbolFinding) -> None:
@@ -373,12 +313,14 @@ def release(sides: Comparison, finding: SymbolFinding) -> None:
 def take_quantity(sides: Comparison, finding: SymbolFinding) -> None:
     """Make the books hold what the broker holds, although no fill explains the difference.
 
-    The newest trade takes the difference; what is left when every trade is closed is adopted.
+    The newest trade takes the difference; what is left when every trade is closed is adopted. A
+    broker that has forgotten its fills has forgotten that of a sale, too: it is estimated.
     """
     checkpoint, report, symbol = sides.checkpoint, sides.report, finding.symbol
     cost = sides.picture.average_cost(symbol)
     missing = finding.broker_quantity - checkpoint.held(symbol)
     trades = newest_first(checkpoint, symbol)
+    forgotten = forgets(sides, symbol)
     for position in trades:
         change = missing * position.side.sign
         if change > 0:
@@ -386,7 +328,12 @@ def take_quantity(sides: Comparison, finding: SymbolFinding) -> None:
             missing = ZERO
         elif change < 0:
             taken = min(-change, position.open_shares)
-            position.adjusted_shares += taken
+            if forgotten:
+                sold = estimate_exit(checkpoint, position, shares=taken, now=sides.context.now)
+                note_fill(finding, sold, FillKind.ESTIMATED)
+                report.error(f"       → IBKR tells no fills: ESTIMATED {fill_words(sold)}")
+            else:
+                position.adjusted_shares += taken
             missing += taken * position.side.sign
     finding.verdict = Verdict.SYNCED
     if trades:

@@ -6,7 +6,7 @@ Who wins, field by field. "position." and "intent." are the fields of the record
 | --- | --- | --- |
 | `version`, `day`, `saved_at` | state | another version, another exchange day or a time in the future is no state at all (`startup.py`) |
 | `positions` | both | a trade of the state stays one; a trade that only executions or positions show is made; one that never filled and cannot any more is dropped |
-| `executions` | broker | booked once, by execId stem; a higher last part replaces; one that the exchange took back is unbooked when the position says so too |
+| `executions` | broker | booked once, by execId stem; a higher last part replaces; one that the exchange took back is unbooked when the position says so too, one that is only not told any more stays; an order that is filled without a fill is estimated |
 | `intents` | both | that an order was wanted is the state's; whether it works, its ids, quantity and prices are the broker's |
 | `attempts` | state, raised to what the broker shows | never lower than either; given back only when an entry is known to be lost |
 | `session` | state; P&L and trade count follow from the executions | counters include what happened while the bot was away |
@@ -17,7 +17,7 @@ Who wins, field by field. "position." and "intent." are the fields of the record
 | `last_signals` | state, raised to what the broker shows | a crossover's trade that only the broker knows was its last signal |
 | `order_audit` | state | appended to, never rewritten |
 | `position.trade_id`, `position.symbol`, `position.side`, `position.contract`, `position.strategy` | state | rebuilt from the orderRef when the state is lost |
-| `position.pivot`, `position.target1`, `position.target2`, `position.planned_entry`, `position.initial_stop`, `position.partial_price`, `position.planned_shares`, `position.entry_reason`, `position.signal_time` | state | from watchlist, orders and fills when the state is lost |
+| `position.pivot`, `position.target1`, `position.target2`, `position.planned_entry`, `position.initial_stop`, `position.partial_price`, `position.planned_shares`, `position.entry_reason`, `position.signal_time`, `position.signal_known` | state | from watchlist, orders and fills when the state is lost |
 | `position.exit_requested` | state, raised by a working exit order | a wish of ours; an exit at market tells that there was one |
 | `position.shares`, `position.closed_shares`, `position.remaining`, `position.entry_price`, `position.entry_time`, `position.realized_pnl`, `position.partials_taken` | broker's executions | folded again after every booking, never added to |
 | `position.baseline_shares`, `position.baseline_price`, `position.adjusted_shares` | broker's position | what it holds and no execution explains, under the policy SYNC_TO_BROKER alone |
@@ -32,12 +32,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from target_trader.adoption import rebuild_trades
+from target_trader.comparison import Comparison
 from target_trader.day import fresh_memory
 from target_trader.ledger import refold
 from target_trader.matching import Context, drop_empty_trades, match_orders
 from target_trader.names import Leg
 from target_trader.picture import Picture
-from target_trader.quantities import Comparison, book_missed, compare, symbols_of
+from target_trader.quantities import book_missed, compare, symbols_of
 from target_trader.reconciliation import ReconciliationReport, build
 from target_trader.report import Report
 from target_trader.state.checkpoint import Checkpoint, new_checkpoint

@@ -55,6 +55,7 @@ class FillKind(StrEnum):
     CORRECTED = "CORRECTED"
     BUSTED = "BUSTED"
     BY_HAND = "BY_HAND"
+    ESTIMATED = "ESTIMATED"
 
 
 class FillFinding(Record):

@@ -5,9 +5,10 @@ vocabulary is tried at points where it matters, spread over the day; a seed move
 """
 
 import random
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from harness.explore.learned import (
     CallSeen,
@@ -43,11 +44,14 @@ class Learned:
 
     Attributes:
         kills: every crash that it shows, in the order of their kinds.
-        standings: what the broker had at each of them, where the clean run tells.
+        standings: what the broker may have at each of them, where the clean run tells; the last is
+            the likeliest. Several where it changed in the instant of the crash.
+        bars: how many bars the bot has seen at each of these: what it remembers grows with them.
     """
 
     kills: tuple[Kill, ...]
-    standings: Mapping[Kill, Standing]
+    standings: Mapping[Kill, tuple[Standing, ...]]
+    bars: Mapping[Kill, int]
 
 
 def learn(history: History, *, every_side: bool = False) -> Learned:
@@ -61,32 +65,72 @@ def learn(history: History, *, every_side: bool = False) -> Learned:
     wire = wire_kills(history, every_side=every_side)
     bars = [event.time for event in history.of_kind("bar")]
     kills = (*calls, *wire, *quiet_kills(bars), *passage_kills(history))
-    return Learned(kills=kills, standings=_standings(history, kills))
+    standings = standings_at(history, kills)
+    return Learned(kills=kills, standings=standings, bars=bars_before(history, standings))
 
 
-def _standings(history: History, kills: Sequence[Kill]) -> dict[Kill, Standing]:
-    """What the broker had at each crash whose place in the clean run is known."""
+def standings_at(history: History, kills: Sequence[Kill]) -> dict[Kill, tuple[Standing, ...]]:
+    """What the broker may have at each crash whose place in the clean run is known.
+
+    The place of a call within its instant is not told. The bot that is killed at a message has gone
+    quiet first, so what it had under way may have happened or not.
+    """
     moments = standings_of(history)
     seqs = [moment.seq for moment in moments]
     times = [moment.time for moment in moments]
+    quiet = _ends_of_bars(history)
     places = {
-        (message.direction, message.message, message.occurrence): message.seq
+        (message.direction, message.message, message.occurrence): message
         for message in history.messages
     }
-    found: dict[Kill, Standing] = {}
+    found: dict[Kill, tuple[Standing, ...]] = {}
     for kill in kills:
-        point, number = kill.point, 0
+        point, first, last = kill.point, 0, 0
         match point:
             case WirePoint():
-                seq = places[point.direction.value, point.message, point.occurrence]
-                number = bisect_right(seqs, seq)
-            case SystemCall(time=time) | Quiet(after_bar=time):
-                number = bisect_right(times, time)
+                message = places[point.direction.value, point.message, point.occurrence]
+                first = bisect_right(seqs, message.seq)
+                last = bisect_right(times, message.time)
+            case SystemCall(time=time):
+                first, last = bisect_left(times, time), bisect_right(times, time)
+            case Quiet(after_bar=time):
+                first = last = bisect_left(seqs, quiet.get(time, 0))
             case FailPoint():
                 continue
-        if number:
-            found[kill] = moments[number - 1].standing
+        if last:
+            found[kill] = tuple(each.standing for each in moments[max(first - 1, 0) : last])
     return found
+
+
+def bars_before(history: History, kills: Iterable[Kill]) -> dict[Kill, int]:
+    """How many bars were surely played when the bot died at each of some crashes."""
+    bars = history.of_kind("bar")
+    ends = [bar.time for bar in bars]
+    starts = [datetime.fromisoformat(str(bar.data["start"])) for bar in bars]
+    times = {
+        (message.direction, message.message, message.occurrence): message.time
+        for message in history.messages
+    }
+    counted: dict[Kill, int] = {}
+    for kill in kills:
+        match kill.point:
+            case WirePoint(direction=direction, message=name, occurrence=occurrence):
+                counted[kill] = bisect_left(ends, times[direction.value, name, occurrence])
+            case SystemCall(time=time):
+                counted[kill] = bisect_left(ends, time)
+            case Quiet(after_bar=time):
+                counted[kill] = bisect_right(starts, time)
+            case FailPoint():
+                continue
+    return counted
+
+
+def _ends_of_bars(history: History) -> dict[datetime, int]:
+    """By the start of a bar, where in the history the bot is quiet after it: before the next."""
+    bars = history.of_kind("bar")
+    ends = [*(bar.seq for bar in bars[1:]), history.events[-1].seq + 1]
+    starts = [datetime.fromisoformat(str(bar.data["start"])) for bar in bars]
+    return dict(zip(starts, ends, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

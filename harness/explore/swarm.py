@@ -6,7 +6,7 @@ ISSTA 2012).
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -81,7 +81,7 @@ def draw_trial(
     number: int,
     *,
     kills: Sequence[Kill],
-    words: Sequence[str],
+    words: Callable[[Kill], Sequence[str]],
     calls: Sequence[CallSeen],
     outages: Sequence[Trial] = (),
 ) -> Trial:
@@ -91,14 +91,15 @@ def draw_trial(
         flock: what it shares with others.
         number: which trial of the flock, from 0.
         kills: the learned crashes.
-        words: those of the flock.
+        words: those of the flock that fit at a crash.
         calls: the system calls of the clean run, which may fail.
         outages: the trials in which a server of the bot is away.
     """
     draw = random.Random(f"{flock.seed}/{flock.number}/{number}")
     kill = draw.choice(kills)
-    if words and draw.random() < WORD_CHANCE:
-        kill = kill.model_copy(update={"words": (draw.choice(words),)})
+    fitting = words(kill)
+    if fitting and draw.random() < WORD_CHANCE:
+        kill = kill.model_copy(update={"words": (draw.choice(fitting),)})
     failing = [call for call in calls if call.call in FAILING_CALLS]
     if failing and draw.random() < FAIL_CHANCE:
         # Alone: a crash before it would keep a later call from coming.

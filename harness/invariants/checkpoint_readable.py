@@ -1,6 +1,7 @@
 """An outside reader can read the bot's state at every instant, also at that of a kill.
 
-The harness asks the bot's `state` command after each kill. A reader that fails is an event:
+The harness asks the bot's `state` command after each kill. A reader that fails, or that prints no
+belief, is an event:
 
     unreadable   life, when ("after kill" or "end"), code (its exit code), words (its last line)
 

@@ -4,7 +4,9 @@ Executions are compared by the root of their id: a correction keeps the root and
 after the last period. Fills of hand-made orders may be booked or not, and so may those of earlier
 days and those that were taken back. Profit may differ by less than a cent, because the API carries
 it as a binary fraction; after a correction the broker does not report anew what was earned with
-the corrected shares, and the profit is not judged, nor is it where the report was lost.
+the corrected shares, and the profit is not judged, nor is it where the report was lost. What the
+broker never told the last life cannot be booked by it; what an earlier one had booked must stay,
+which NoTimeTravel says.
 """
 
 from collections import Counter
@@ -34,7 +36,7 @@ def check(history: History) -> list[Finding]:
 def booked_wrongly(belief: Belief, history: History, seq: int) -> list[Finding]:
     """Executions that are missing from the bot's books, there twice, or invented."""
     fills = {root_of(fill.exec_id): fill for fill in history.fills}
-    booked = belief.executions or ()
+    booked, forgotten = belief.executions or (), kept_back(history)
     counted = Counter(name if name in fills else root_of(name) for name in booked)
     findings = [
         Finding(
@@ -44,7 +46,9 @@ def booked_wrongly(belief: Belief, history: History, seq: int) -> list[Finding]:
             at_risk=fill.shares * fill.price,
         )
         for name, fill in fills.items()
-        if name not in counted and must_be_booked(fill, name, belief, history)
+        if name not in counted
+        and name not in forgotten
+        and must_be_booked(fill, name, belief, history)
     ]
     for name, count in counted.items():
         fill = fills.get(name)
@@ -80,6 +84,18 @@ def must_be_booked(fill: Fill, root: str, belief: Belief, history: History) -> b
     if fill.client_id == 0 or root in history.busted:
         return False
     return belief.day is None or day_of(fill.time) >= belief.day
+
+
+def kept_back(history: History) -> set[str]:
+    """The roots of the executions that a broken broker did not tell the last life, though asked."""
+    if not history.lives or not troubled(history):
+        return set()
+    start = history.lives[-1].first_seq
+    told: dict[bool, set[str]] = {True: set(), False: set()}
+    for each in history.messages:
+        if each.message == "execDetails" and each.direction == "out" and each.seq > start:
+            told[each.lost].add(root_of(each.text("exec_id")))
+    return told[True] - told[False]
 
 
 def never_told(history: History) -> bool:

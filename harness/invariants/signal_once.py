@@ -4,7 +4,7 @@ From the broker's books: an entry is sent in a later life although the market ha
 symbol since an earlier life sent one that was filled or still works, for the same strategy and
 side. Nothing new can have asked for it. An entry that never got anything may be sent again, and so
 may what is left of one. A bot that tells the signals of its trades is judged by these, too, unless
-its memory was harmed: it has to guess them then.
+its memory was harmed: it has to guess them then. One that does not know a signal tells none.
 """
 
 from dataclasses import dataclass

@@ -6,8 +6,8 @@ in a log.
 """
 
 import json
-from collections import Counter
 from decimal import Decimal
+from typing import Any
 
 from harness.history import History
 from harness.invariants.ledger import orders_at_end
@@ -119,22 +119,32 @@ def at_risk(findings: tuple[Finding, ...]) -> Decimal:
 def coverage(swept: list[str]) -> str:
     """How much of each sweep was covered: points hit over points learned, and the trials.
 
+    A trial whose word did not fit has shown nothing of it and is told apart, and so is a word that
+    never fitted or needs what no point of the day has.
+
     Args:
         swept: a JSON object for each part of a sweep (see `user_properties.py`).
     """
-    totals: dict[tuple[str, str], Counter[str]] = {}
-    points: dict[tuple[str, str], int] = {}
+    sweeps: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for told in map(json.loads, swept):
-        key = (told["scenario"], told["store"])
-        totals.setdefault(key, Counter()).update(
-            {name: told[name] for name in ("hit", "trials", "passed")}
-        )
-        points[key] = told["points"]
+        sweeps.setdefault((told["scenario"], told["store"]), []).append(told)
     return "\n".join(
-        f"{scenario}  {store}  {count['hit']} of {points[scenario, store]} points hit, "
-        f"{count['passed']} of {count['trials']} trials passed"
-        for (scenario, store), count in sorted(totals.items())
+        f"{scenario}  {store}  {covered(parts)}"
+        for (scenario, store), parts in sorted(sweeps.items())
     )
+
+
+def covered(parts: list[dict[str, Any]]) -> str:
+    """What the parts of one sweep have covered."""
+    names = ("hit", "trials", "passed", "unfit")
+    count = {name: sum(each[name] for each in parts) for name in names}
+    words = f"{count['hit']} of {parts[0]['points']} points hit, "
+    words += f"{count['passed']} of {count['trials']} trials passed"
+    if count["unfit"]:
+        words += f", {count['unfit']} did not fit and show nothing"
+    shown = {word for each in parts for word in each["shown"]}
+    missing = {word for each in parts for word in each["misfits"]} - shown
+    return words + (f"; fitted nowhere: {', '.join(sorted(missing))}" if missing else "")
 
 
 def summary(rows: list[tuple[str, str, str, str]]) -> str:

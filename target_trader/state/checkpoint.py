@@ -58,6 +58,9 @@ class Position(Record):
     broker already held when the position was adopted, `adjusted_shares` what the broker no
     longer holds although no execution says why. All shares are positive; `side` gives the sign.
 
+    `signal_time` is the bar that asked for the trade. Of a trade that only the broker knew it is
+    when it was found, and `signal_known` is false: nobody may take it for a signal.
+
     `order_ids` names the newest order of each leg ("stop": 12). `exit_requested` is why the whole
     position is to be closed at market, or None.
     """
@@ -75,6 +78,7 @@ class Position(Record):
     planned_shares: Decimal
     entry_reason: str
     signal_time: datetime
+    signal_known: bool = True
     stop_price: Decimal
     stop_order_id: int | None = None
     entry_price: Decimal = Decimal(0)
@@ -117,6 +121,7 @@ class Intent(Record):
 
     `limit_price` and `stop_price` are None where the order type has none. `client_id` is 0
     until the broker has named it. `quantity` follows the broker (an OCA group may reduce it).
+    `taken_back` are the shares of fills that the exchange has taken back: they are known, and gone.
     """
 
     order_ref: str
@@ -129,6 +134,7 @@ class Intent(Record):
     order_type: str
     quantity: Decimal
     filled: Decimal = Decimal(0)
+    taken_back: Decimal = Decimal(0)
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
     order_id: int
@@ -159,6 +165,16 @@ class Intent(Record):
         return self.quantity - self.filled
 
     @property
+    def untold(self) -> Decimal:
+        """Shares that no known fill tells of an order that is filled, by IBKR's word."""
+        known = self.filled + self.taken_back
+        return (
+            max(self.quantity - known, Decimal(0))
+            if self.state is IntentState.FILLED
+            else Decimal(0)
+        )
+
+    @property
     def price(self) -> Decimal | None:
         """The one price of the order: the stop's trigger or the limit."""
         return self.stop_price if self.stop_price is not None else self.limit_price
@@ -168,7 +184,8 @@ class BookedExecution(Record):
     """One fill of the broker, booked once; the key is its execId without the last part.
 
     `trade_id` is empty while no trade of ours explains it. `realized_pnl` is the broker's, in
-    dollars net of commissions, or None when the broker has not told one.
+    dollars net of commissions, or None when the broker has not told one. An `estimated` one was
+    never told: order and position show that there was a fill (`estimates.py`).
     """
 
     exec_id: str
@@ -185,6 +202,7 @@ class BookedExecution(Record):
     leg: Leg | None = None
     commission: Decimal | None = None
     realized_pnl: Decimal | None = None
+    estimated: bool = False
 
 
 class BarRecord(Record):

@@ -253,4 +253,32 @@ def test_a_trial_that_could_not_be_made_is_never_counted_as_passed(
     pytester.makepyfile(BROKEN_OFF)
     result = pytester.runpytest_subprocess("--crash-budget", "3", "--maxfail", "2")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["every-point  json  0 of * points hit, 0 of 2 trials passed"])
+    result.stdout.fnmatch_lines(["every-point  json  0 of * points hit, 0 of 2 trials passed*"])
+
+
+UNFIT = """
+from harness.result import Result, Verdict
+from harness.sweep import Sweep
+from scenarios.test_every_point import SCENARIO
+
+def run(self, trial):
+    told = ("it did not fit: no stop works",)
+    return Result(
+        title="", scenario="every-point", store="json", token=str(trial),
+        verdict=Verdict.INCONCLUSIVE, reasons=told, misfits=told,
+    )
+
+def test_a_sweep(crashgate, monkeypatch):
+    monkeypatch.setattr(Sweep, "run", run)
+    crashgate.sweep(SCENARIO, "json")
+"""
+
+
+def test_a_trial_whose_word_does_not_fit_is_skipped_and_counted_apart(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(UNFIT)
+    result = pytester.runpytest_subprocess("--crash-budget", "3", "--maxfail", "2", "-v")
+    assert result.ret == pytest.ExitCode.OK
+    told = "* 0 of 3 trials passed, 3 did not fit and show nothing; fitted nowhere: *entry-fills*"
+    result.stdout.fnmatch_lines(["*SUBSKIPPED*", told])

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from typer import Exit
 
 from harness import cli
 from harness.errors import UserError
+from harness.result import Result, Verdict
 from harness.targets import BotSpec, Session
 from tests.unit.harness.stories import ENTRY, Story
 from tests.unit.harness.test_runner import bot
@@ -196,3 +198,35 @@ def test_a_bot_command_is_filled_in_word_by_word(tmp_path: Path) -> None:
 
 def cli_session(**fields: object) -> Session:
     return Session.model_validate(fields)
+
+
+def result_of(verdict: Verdict, *, misfits: tuple[str, ...] = ()) -> Result:
+    return Result(
+        title="a calm day",
+        scenario="calm-day",
+        store="json",
+        verdict=verdict,
+        reasons=misfits,
+        misfits=misfits,
+        token="calm-day/json@123abc",
+    )
+
+
+@pytest.mark.parametrize(
+    ("others", "told", "code"),
+    [
+        ((result_of(Verdict.PASS),), "2 trials: 1 PASS, 1 did not fit and show nothing", 0),
+        ((), "1 trials: 0 PASS, 1 did not fit and show nothing", 3),
+    ],
+    ids=["beside a pass", "alone"],
+)
+def test_a_trial_whose_word_did_not_fit_is_no_pass(
+    others: tuple[Result, ...], told: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unfit = result_of(Verdict.INCONCLUSIVE, misfits=("it did not fit: no stop works",))
+    with pytest.raises(Exit) as ended:
+        cli.conclude(iter((*others, unfit)), BotSpec.reference(), keep=None)
+    assert ended.value.exit_code == code
+    first, last = capsys.readouterr().out.splitlines()
+    assert first == "calm-day/json@123abc: it did not fit: no stop works"
+    assert last == told

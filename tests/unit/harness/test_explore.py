@@ -1,6 +1,6 @@
 """What a clean run teaches, the plan that is made of it, and how a failure is made small."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -16,12 +16,14 @@ from harness.explore.learned import (
 )
 from harness.explore.plan import (
     Menu,
+    bars_before,
     deep_trials,
     fail_trials,
     learn,
     plain_trials,
     sample,
     spread,
+    standings_at,
     trouble_trials,
     word_trials,
 )
@@ -107,10 +109,32 @@ def test_what_the_broker_had_is_known_at_each_point() -> None:
     learned = learn(told(story, early, late).history())
     standings = {str(kill): standing for kill, standing in learned.standings.items()}
     assert "before.write.state-file.1.20251006T100000" not in standings
-    after = standings["before.write.state-file.1.20251006T100100"]
+    [after] = standings["before.write.state-file.1.20251006T100100"]
     assert after.positions == (("TSLA", Decimal(100)),)
     assert after.working == ("entry",)
     assert not after.flat
+
+
+def test_all_that_the_broker_had_in_the_instant_of_a_crash_is_told() -> None:
+    """A call's place within its instant is not known, so a word must fit before and after it."""
+    story = Story().case().start().bar().order(1, "BUY", 100, ref=ENTRY)
+    story.fill(1, "BOT", 100, "445.25", ref=ENTRY)
+    filled_at = datetime.fromisoformat(story.lines[-1]["time"])
+    same = CallSeen("write", "state file", 1, filled_at, can_be_short=False)
+    learned = learn(told(story, same).history())
+    had = [each for kill, each in learned.standings.items() if "write" in str(kill)]
+    assert had
+    assert {tuple(standing.flat for standing in each) for each in had} == {(True, False)}
+
+
+def test_a_bot_that_is_quiet_after_a_bar_has_had_all_that_followed_it() -> None:
+    """A bar is named by its start, and what follows it happens after its end."""
+    story = Story().case().start().bar().order(1, "BUY", 100, ref=ENTRY)
+    history = story.fill(1, "BOT", 100, "445.25", ref=ENTRY).history()
+    kill = Kill(point=Quiet(after_bar=OPEN))
+    [had] = standings_at(history, (kill,))[kill]
+    assert not had.flat
+    assert bars_before(history, (kill,)) == {kill: 1}
 
 
 KILLS = tuple(
@@ -211,16 +235,21 @@ def test_a_swarm_is_drawn_by_its_seed() -> None:
 def test_the_trials_of_a_flock_differ_and_repeat() -> None:
     (flock,) = flocks(1, FLOCK, scenarios=1, stores=1)
 
+    def at_first(kill: Kill) -> tuple[str, ...]:
+        return ("stop-fills",) if kill in KILLS[:50] else ()
+
     def draw() -> list[str]:
         return [
-            str(draw_trial(flock, number, kills=KILLS, words=("stop-fills",), calls=(WRITE,)))
+            str(draw_trial(flock, number, kills=KILLS, words=at_first, calls=(WRITE,)))
             for number in range(FLOCK)
         ]
 
     assert draw() == draw()
     assert len(set(draw())) > FLOCK / 2
     assert any("fail=" in each for each in draw())
-    assert any("stop-fills" in each for each in draw())
+    with_word = [Trial.parse(each).kills[0] for each in draw() if "stop-fills" in each]
+    assert with_word
+    assert all(at_first(kill.model_copy(update={"words": ()})) for kill in with_word)
     assert {depth_of(flock, number, 3) for number in range(FLOCK)} == {1, 2, 3}
 
 

@@ -196,3 +196,29 @@ def test_an_intent_may_be_put_away_with_its_day() -> None:
     story = Story().start().received(order_id=1, order_ref=ENTRY).days_pass(1).bar().killed()
     story.state("after kill", day="2025-10-07", intents=[])
     assert intent_before_send.check(story.history()) == []
+
+
+def troubled() -> Story:
+    """Entered, while the broker is broken."""
+    story = Story().start().bracket()
+    story.add("broker", "fault", event="armed", fault=1, name="x", parameters={}, detail="")
+    return story
+
+
+def kept_back(story: Story) -> Story:
+    """The broker, asked, does not tell the entry's execution."""
+    story.sent("execDetails", exec_id=f"{stem(1)}.01")
+    story.lines[-1] |= {"kind": "lost", "direction": "out"}
+    return story
+
+
+def test_what_the_broker_never_told_the_last_life_need_not_be_booked_by_it() -> None:
+    silent = kept_back(troubled().killed().start())
+    assert fill_once.check(silent.state(executions=[]).history()) == []
+    late = kept_back(troubled().killed().start()).sent("execDetails", exec_id=f"{stem(1)}.01")
+    assert len(fill_once.check(late.state(executions=[]).history())) == 1
+
+
+def test_what_only_an_earlier_life_was_not_told_must_be_booked() -> None:
+    asked_again = kept_back(troubled()).killed().start().state(executions=[])
+    assert len(fill_once.check(asked_again.history())) == 1

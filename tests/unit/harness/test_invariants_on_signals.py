@@ -1,5 +1,6 @@
 """Laws on signals, instances, exact numbers and recoveries: what breaks each, and what does not."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,12 @@ from harness.invariants import (
     signal_once,
 )
 from harness.invariants.recovery_bounds import REQUESTS_MAX, STEPS_MAX
+from target_trader.belief import belief
+from target_trader.picture import Picture
+from target_trader.reconcile import reconcile
+from target_trader.state.checkpoint import new_checkpoint
+from tests.support.pictures import CONTEXT, NOW, RULES, fill, ref
+from tests.support.pictures import DAY as DAY_OF_BOOKS
 from tests.unit.harness.stories import ENTRY, STOP, TARGET, Story, stem
 
 DAY = "2025-10-06"
@@ -118,6 +125,23 @@ def test_signals_are_not_judged_that_the_bot_had_to_guess_or_that_led_to_nothing
     assert signal_once.check(day().state(trades=unfilled).history()) == []
     harmed = day().harmed("empty.state", "state").state(trades=both)
     assert signal_once.check(harmed.history()) == []
+
+
+def test_trades_that_the_bot_has_found_at_the_broker_together_follow_no_signal() -> None:
+    """Two trades of one side are stopped out before the bot comes back on the next day.
+
+    It knows of both by their fills alone, and from one and the same moment on.
+    """
+    stops = (
+        fill("stop", 100, "443.37"),
+        replace(fill("stop", 100, "443.37", number=1), order_ref=ref("stop", attempt=2)),
+    )
+    fresh = new_checkpoint(DAY_OF_BOOKS, now=NOW)
+    found = reconcile(fresh, Picture(executions=stops), context=CONTEXT).checkpoint
+    assert len({each.signal_time for each in found.positions.values()}) == 1
+    told = belief(found, RULES)["trades"]
+    assert [each["signal_time"] for each in told.values()] == [None, None]
+    assert signal_once.check(day().state(trades=told).history()) == []
 
 
 def test_an_entry_at_a_stop_price_is_an_entry_and_a_child_is_none() -> None:

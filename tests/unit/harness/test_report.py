@@ -1,9 +1,10 @@
 """The text of a failure: what must be in it, and how long it may get."""
 
+import json
 from decimal import Decimal
 
 from harness.judge import judge
-from harness.report.terminal import at_risk, report, summary
+from harness.report.terminal import at_risk, coverage, report, summary
 from harness.report.timeline import LINES_MAX, timeline
 from harness.result import Finding
 from tests.unit.harness.scenarios_for_tests import STORY
@@ -98,3 +99,21 @@ def test_the_table_aligns_its_columns() -> None:
         "a             json    quiet   PASS",
         "a-longer-one  sqlite          INCONCLUSIVE",
     ]
+
+
+def part(**changes: object) -> str:
+    """What one part of a sweep tells."""
+    plain = {"scenario": "day", "store": "json", "points": 9, "hit": 4, "trials": 6, "passed": 6}
+    return json.dumps({**plain, "unfit": 0, "shown": [], "misfits": [], **changes})
+
+
+def test_a_word_that_did_not_fit_is_told_unless_another_part_has_shown_it() -> None:
+    whole = [
+        part(passed=4, unfit=2, misfits=["stop-fills", "target-fills"]),
+        part(shown=["stop-fills"]),
+    ]
+    assert coverage(whole) == (
+        "day  json  8 of 9 points hit, 10 of 12 trials passed, 2 did not fit and show nothing; "
+        "fitted nowhere: target-fills"
+    )
+    assert coverage([part()]) == "day  json  4 of 9 points hit, 6 of 6 trials passed"

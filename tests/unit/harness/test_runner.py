@@ -211,12 +211,22 @@ def test_a_bot_behind_a_shell_is_killed_with_its_shell(tmp_path: Path) -> None:
     assert any(words.startswith("PositionAgrees") for words in result.unjudged)
 
 
-def test_a_state_command_that_prints_nonsense_proves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("printed", ["hello", "", "[7]", "null"])
+def test_a_state_command_that_prints_no_belief_is_a_finding_against_the_bot(
+    tmp_path: Path, printed: str
+) -> None:
     spec = bot(tmp_path)
-    spec = spec.model_copy(update={"state": (sys.executable, "-c", "print('hello')")})
+    spec = spec.model_copy(update={"state": (sys.executable, "-c", f"print({printed!r})")})
     result = run(small_case(crashes=(CRASH,)), spec, tmp_path)
-    assert result.verdict is Verdict.INCONCLUSIVE
-    assert "printed no belief" in result.reasons[0]
+    assert (result.verdict, result.reasons) == (Verdict.FAIL, ())
+    assert {finding.invariant for finding in result.findings} == {"CheckpointReadable"}
+    assert "ended with exit code 0: the bot's state command printed no belief" in (
+        result.findings[0].sentence
+    )
+    assert [event.data["when"] for event in history_of(tmp_path).of_kind("unreadable")] == [
+        "after kill",
+        "end",
+    ]
 
 
 def test_a_folder_that_holds_a_run_already_is_refused(tmp_path: Path) -> None:

@@ -98,7 +98,8 @@ def test_a_bot_that_cannot_save_may_end_and_its_folder_is_free_again(tmp_path: P
 
 def test_a_fault_whose_file_is_not_there_does_not_happen_and_is_told(tmp_path: Path) -> None:
     result, history = play("missing.wal", tmp_path)
-    assert result.verdict is Verdict.PASS
+    assert (result.verdict, result.unfit) == (Verdict.INCONCLUSIVE, True)
+    assert result.reasons == ("it did not fit: there is no wal",)
     assert history.of_kind("skipped")[0].data["reason"] == "there is no wal"
     assert not history.of_kind("storage")
 
