@@ -187,7 +187,9 @@ def test_a_random_trial_may_be_one_with_an_outage() -> None:
 
     def draw(outages: Sequence[Trial]) -> list[Trial]:
         return [
-            draw_trial(flock, number, kills=kills, words=(), calls=(), outages=outages)
+            draw_trial(
+                flock, number, kills=kills, words=lambda _kill: (), calls=(), outages=outages
+            )
             for number in range(5 * FLOCK)
         ]
 
