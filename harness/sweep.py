@@ -27,6 +27,7 @@ from harness.explore.plan import (
     learn,
     plain_trials,
     sample,
+    several_trials,
     spread,
     trouble_trials,
     word_trials,
@@ -151,6 +152,7 @@ class Sweep:
         learned = self.learned()
         trials = [
             *plain_trials(learned),
+            *several_trials(learned.kills),
             *word_trials(self.menu(learned), seed=self.depth.seed),
             *fail_trials(calls_of(self.clean), every_call=self.depth.exhaustive),
             *self.outages(),

@@ -36,6 +36,8 @@ CAN_FAIL: Mapping[str, tuple[ErrorName, ...]] = {
     "truncate": ("EIO",),
 }
 TROUBLE_POINTS = 3
+SEVERAL = (1, 2, 5)
+"""After each so many bars the bot is killed, in a day of several crashes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,13 @@ def trouble_trials(troubles: Sequence[str], kills: Sequence[Kill]) -> tuple[Tria
         for trouble in troubles
         for kill in spread(quiet, TROUBLE_POINTS)
     )
+
+
+def several_trials(kills: Sequence[Kill]) -> tuple[Trial, ...]:
+    """Days with many crashes: after every bar, after every second, after every fifth."""
+    quiet = [kill for kill in kills if isinstance(kill.point, Quiet)]
+    days = [tuple(quiet[step - 1 :: step]) for step in SEVERAL]
+    return tuple(Trial(kills=day) for day in days if len(day) > 1)
 
 
 def deep_trials(first: Kill, second: Sequence[Kill]) -> tuple[Trial, ...]:

@@ -22,6 +22,7 @@ from harness.explore.plan import (
     learn,
     plain_trials,
     sample,
+    several_trials,
     spread,
     standings_at,
     trouble_trials,
@@ -182,6 +183,15 @@ def test_a_spread_is_even_and_has_no_doubles(count: int | None, expected: int) -
         chosen = spread(KILLS, count, seed=seed)
         assert len(set(chosen)) == expected
         assert list(chosen) == sorted(chosen, key=KILLS.index)
+
+
+def test_a_day_of_several_crashes_has_one_after_every_bar_or_some() -> None:
+    quiet = [Kill.parse(f"quiet.20251006T1000{second:02}") for second in range(0, 60, 5)]
+    other = Kill.parse("processed.placeOrder.1")
+    days = several_trials([other, *quiet])
+    assert [len(day.kills) for day in days] == [12, 6, 2]
+    assert days[1].kills == tuple(quiet[1::2])
+    assert several_trials([other, quiet[0]]) == ()
 
 
 def test_a_budget_draws_by_seed() -> None:
