@@ -3,7 +3,8 @@
 The bot is killed before and after every system call on its state and its sockets, around every
 message, at every failpoint and between any two bars; restarted at once, it must end the day as if
 it had never died. At the points where it matters the broker, the market and the disk do their worst
-meanwhile, and there are days with a crash after every bar. `--crash-depth 2` kills it again while it recovers.
+meanwhile, and there are days with a crash after every bar. `--crash-depth 2` kills it again while
+it recovers.
 """
 
 import pytest
