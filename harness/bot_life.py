@@ -197,6 +197,7 @@ class BotLife:
             neighbour=kit.redis,
             calls=self._calls,
             broker=kit.broker.child.pid if kit.bot.clock.kind == "faked" else None,
+            wakes=self._wakes if kit.bot.clock.kind == "faked" else None,
         )
         with kit.watch.part("connect" if self._number == 1 else "recover"):
             outcome = yield from self._await_ready(watch)
@@ -462,13 +463,19 @@ class BotLife:
             else:
                 self._step()
 
+    def _wakes(self, status: Status) -> bool:
+        """Let the next timer of a bot that sleeps fire; False when the market comes first."""
+        return self._hand.turn(status) is Turn.BOT
+
     def _settle(self, watch: Watch) -> Settled:
         """Wait until the bot is quiet; where it may sleep before its next try, for that, too."""
         limits, outages = self._kit.limits, self._kit.outages
         deadline = Deadline(limits.retries)
         settled = watch.settle(seconds=limits.quiet)
         while isinstance(settled, Quieted) and outages.may_sleep and not deadline.passed:
-            if not watch.stirs(seconds=limits.retry):
+            if self._kit.bot.clock.kind == "faked" and self._hand.turn(settled.status) is Turn.BOT:
+                watch.rest(self._hand.pause())  # What it sleeps for was a timer of its clock.
+            elif not watch.stirs(seconds=limits.retry):
                 break
             settled = watch.settle(seconds=limits.quiet)
         return settled

@@ -9,6 +9,7 @@ says whether its timers come before the market.
 """
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +24,8 @@ from harness.targets.threads import Look, Onlooker
 # Pauses between looks: short while the answer is near, longer when a start-up takes its time.
 PAUSE_FIRST_SECONDS = 0.0002
 PAUSE_LAST_SECONDS = 0.01
+ASLEEP_LOOKS = 20
+"""Who is woken by bytes is seen to run at once; so often must a bot be seen to leave them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,7 @@ class Watch:
         neighbour: Neighbour | None = None,
         calls: CallWatch | None = None,
         broker: int | None = None,
+        wakes: Callable[[Status], bool] | None = None,
     ) -> None:
         """Watch a bot.
 
@@ -134,6 +138,8 @@ class Watch:
                 harm. The status does not tell of a connection that the broker has not accepted yet
                 or of a greeting that it has not answered; who fires the time-out of a connect must
                 know of them.
+            wakes: moves the clock of a bot that sleeps while there is something to read, if the
+                clock is ours and it is time; whether it did. Without it such a bot is waited for.
         """
         if sys.platform != "linux":
             raise UserError(
@@ -148,6 +154,7 @@ class Watch:
         self._bot = Onlooker(child.pid)
         self._beside: Onlooker | None = None
         self._broker = None if broker is None else Onlooker(broker)
+        self._wakes = wakes
 
     def settle(self, *, seconds: float) -> Settled:
         """Wait until the bot is quiet, or has ended.
@@ -158,6 +165,7 @@ class Watch:
         deadline = Deadline(seconds)
         pause = PAUSE_FIRST_SECONDS
         before: Sight | None = None
+        asleep = 0
         status = self._control.latest or self._control.status()
         while True:
             code = self._child.exit_code()
@@ -173,6 +181,11 @@ class Watch:
                 if now == status:
                     return Quieted(now) if now.halted is None else Halted(now)
                 status = now
+            asleep = asleep + 1 if before is not None and sleeps(before, sight) else 0
+            if asleep >= ASLEEP_LOOKS and self._wakes is not None:
+                status, asleep = self._control.status(), 0
+                if not self._wakes(status):
+                    return Quieted(status) if status.halted is None else Halted(status)
             if deadline.passed:
                 raise QuietTimeoutError(busy(sight, seconds))
             before = sight
@@ -255,6 +268,18 @@ def agree(before: Sight, sight: Sight) -> bool:
         and sight.look.waiting
         and before.look.switches == sight.look.switches
         and sight.under_way == 0
+        and stands(before.beside, sight.beside)
+        and stands(before.broker, sight.broker)
+    )
+
+
+def sleeps(before: Sight, sight: Sight) -> bool:
+    """Whether two looks in a row show that everybody waits, and nobody for what is under way."""
+    return (
+        before.waiting
+        and sight.waiting
+        and before.look.switches == sight.look.switches
+        and sight.under_way > 0
         and stands(before.beside, sight.beside)
         and stands(before.broker, sight.broker)
     )

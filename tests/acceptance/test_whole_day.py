@@ -2,8 +2,8 @@
 
 What must be equal is compared with the run of ib_insync and the JSON store, which is traded in the
 same session; what must have happened at all is asked of the broker's books. A day costs more than a
-minute of processor time, so a usual run takes both libraries and all three stores in three days,
-and `make whole-day` all six.
+minute of processor time, so a usual run takes both libraries and two stores in two days, and
+`make whole-day` all six.
 """
 
 import os
@@ -19,11 +19,10 @@ REFERENCE = Variant(Library.IB_INSYNC, StoreKind.JSON)
 ALWAYS = (
     REFERENCE,
     Variant(Library.IB_ASYNC, StoreKind.SQLITE),
-    Variant(Library.IB_INSYNC, StoreKind.REDIS),
 )
 BY_HAND = pytest.mark.skipif(
     os.environ.get("WHOLE_DAY") != "all",
-    reason="three of the six days are enough for every run; `make whole-day` trades them all",
+    reason="two of the six days are enough for every run; `make whole-day` trades them all",
 )
 VARIANTS = [
     pytest.param(variant, id=str(variant.name), marks=() if variant in ALWAYS else BY_HAND)

@@ -1,5 +1,6 @@
 """A broker that is forked: the same books behind a second port, and two days from then on."""
 
+import asyncio
 import json
 import os
 import select
@@ -15,6 +16,7 @@ from harness.broker_process import BrokerProcess, running_broker
 from scenarios.test_every_point import SCENARIO
 
 DEADLINE_SECONDS = 20.0
+asyncio.set_event_loop(asyncio.new_event_loop())  # ib_insync wants one, whoever ran before.
 
 
 @pytest.fixture

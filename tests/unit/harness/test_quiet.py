@@ -370,3 +370,46 @@ while act := os.read(ready, 1):
     os.close(tell)
     os.close(hear)
     child.end()
+
+
+SLEEPER = """
+import os, socket, sys
+wire = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+os.read(int(sys.argv[2]), 1)  # It sleeps on a clock that is not the machine's.
+wire.recv(1000)
+wire.recv(1000)
+"""
+
+
+def test_a_bot_that_sleeps_beside_unread_bytes_is_given_time(tmp_path: Path) -> None:
+    ticks, ticking = os.pipe()
+    told: list[Status] = []
+
+    def wake(status: Status) -> bool:
+        told.append(status)
+        return bool(os.write(ticking, b"!"))
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        command = [sys.executable, "-c", SLEEPER, str(port), str(ticks)]
+        child = launch(command, tmp_path / "log", pass_fds=[ticks])
+        market = Market(listening)
+        queues = LoopbackQueues()
+        try:
+            control = cast("ControlClient", market)
+            market.send([])
+            watch = Watch(child, control, queues=queues)
+            with pytest.raises(QuietTimeoutError, match="bytes under way"):
+                watch.settle(seconds=0.5)
+            refuses = Watch(child, control, queues=queues, wakes=lambda _status: False)
+            assert isinstance(refuses.settle(seconds=SECONDS), Quieted)
+            assert told == []
+            watch = Watch(child, control, queues=queues, wakes=wake)
+            assert isinstance(watch.settle(seconds=SECONDS), Quieted)
+            assert len(told) == 1, "it has read what there was"
+        finally:
+            child.end()
+            market.close()
+            queues.close()
+            os.close(ticks)
+            os.close(ticking)
