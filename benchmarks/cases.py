@@ -2,7 +2,8 @@
 
 The same trials of one day (`scenarios/test_every_point.py`), spread over all of its points, are run
 one after the other on one core: once with processes that are forked from servers which have
-done their imports, once with every process started anew. Executing is the baseline of the ratio.
+done their imports and with runs that branch off a common one (`harness/trunk.py`), once with every
+process started anew and every day lived from its morning. Executing is the baseline of the ratio.
 
 `python -m benchmarks.cases [TRIALS]`, or `make bench`. Aim: 25 cases a second and core, ten times
 executing.
@@ -31,7 +32,7 @@ from scenarios.test_every_point import SCENARIO
 TRIALS = 60
 EXECUTED_SHARE = 10
 """Executing is so much slower that a tenth of the trials says as much."""
-PARTS = ("fork", "connect", "run", "kill", "ask the bot", "recover", "judge", "begin and end")
+PARTS = ("trunk", "fork", "connect", "run", "kill", "ask the bot", "recover", "judge", "begin and end")
 AIM_CASES, AIM_RATIO = 25, 10
 
 
