@@ -32,7 +32,17 @@ from scenarios.test_every_point import SCENARIO
 TRIALS = 60
 EXECUTED_SHARE = 10
 """Executing is so much slower that a tenth of the trials says as much."""
-PARTS = ("trunk", "fork", "connect", "run", "kill", "ask the bot", "recover", "judge", "begin and end")
+PARTS = (
+    "trunk",
+    "fork",
+    "connect",
+    "run",
+    "kill",
+    "ask the bot",
+    "recover",
+    "judge",
+    "begin and end",
+)
 AIM_CASES, AIM_RATIO = 25, 10
 
 
