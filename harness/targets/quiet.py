@@ -26,6 +26,7 @@ PAUSE_FIRST_SECONDS = 0.0002
 PAUSE_LAST_SECONDS = 0.01
 ASLEEP_LOOKS = 20
 """Who is woken by bytes is seen to run at once; so often must a bot be seen to leave them."""
+REAL_SLEEP = "nanosleep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,9 +275,13 @@ def agree(before: Sight, sight: Sight) -> bool:
 
 
 def sleeps(before: Sight, sight: Sight) -> bool:
-    """Whether two looks in a row show that everybody waits, and nobody for what is under way."""
+    """Whether two looks in a row show that everybody waits, and nobody for what is under way.
+
+    Who sleeps by the kernel's clock (SQLite, until it tries a lock again) wakes by itself.
+    """
     return (
-        before.waiting
+        REAL_SLEEP not in sight.look.doing
+        and before.waiting
         and sight.waiting
         and before.look.switches == sight.look.switches
         and sight.under_way > 0

@@ -1,11 +1,10 @@
 """A broker that is forked: the same books behind a second port, and two days from then on."""
 
-import asyncio
 import json
 import os
 import select
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from harness.broker_process import BrokerProcess, running_broker
 from scenarios.test_every_point import SCENARIO
 
 DEADLINE_SECONDS = 20.0
-asyncio.set_event_loop(asyncio.new_event_loop())  # ib_insync wants one, whoever ran before.
+Connect = Callable[..., IB]
 
 
 @pytest.fixture
@@ -28,18 +27,14 @@ def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
         yield running
 
 
-def connected(port: int) -> IB:
-    ib = IB()
-    ib.connect("127.0.0.1", port, clientId=7)
-    return ib
-
-
 def records(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_a_fork_has_the_books_and_goes_on_alone(broker: BrokerProcess, tmp_path: Path) -> None:
-    client = connected(broker.port)
+def test_a_fork_has_the_books_and_goes_on_alone(
+    broker: BrokerProcess, connect: Connect, tmp_path: Path
+) -> None:
+    client = connect(broker, 7)
     client.placeOrder(Stock("TSLA", "SMART", "USD"), LimitOrder("BUY", 10, 1.0))
     client.reqCurrentTime()
     before, books = broker.control.status(), broker.control.books()
@@ -59,7 +54,7 @@ def test_a_fork_has_the_books_and_goes_on_alone(broker: BrokerProcess, tmp_path:
         assert broker.control.status() == before
         control.lose_clients()
         assert control.status().sessions == ()
-        other = connected(forked.port)
+        other = connect(forked, 7)
         [theirs], [ours] = other.reqAllOpenOrders(), client.reqAllOpenOrders()
         assert theirs.order.permId == ours.order.permId
         other.disconnect()
@@ -69,13 +64,15 @@ def test_a_fork_has_the_books_and_goes_on_alone(broker: BrokerProcess, tmp_path:
     assert kinds[:2] == ["bar", "session"]
 
 
-def test_its_sessions_and_records_go_on_counting(broker: BrokerProcess, tmp_path: Path) -> None:
-    client = connected(broker.port)
+def test_its_sessions_and_records_go_on_counting(
+    broker: BrokerProcess, connect: Connect, tmp_path: Path
+) -> None:
+    client = connect(broker, 7)
     written = records(broker.journal)
-    _, control = broker.control.fork(tmp_path / "fork.jsonl")
+    forked, control = broker.control.fork(tmp_path / "fork.jsonl")
     with control:
         control.lose_clients()
-        connected(control.status().port).disconnect()
+        connect(forked, 7).disconnect()
         told = records(tmp_path / "fork.jsonl")
         assert told[0]["seq"] == len(written) + 1
         assert [each["session"] for each in told if each.get("event") == "connected"] == [2]
@@ -93,9 +90,9 @@ def test_a_fork_ends_with_its_control_connection(broker: BrokerProcess, tmp_path
 
 
 def test_a_fork_that_is_killed_does_not_disturb_the_first(
-    broker: BrokerProcess, tmp_path: Path
+    broker: BrokerProcess, connect: Connect, tmp_path: Path
 ) -> None:
-    client = connected(broker.port)
+    client = connect(broker, 7)
     for number in range(3):
         forked, control = broker.control.fork(tmp_path / f"{number}.jsonl")
         os.kill(forked.pid, signal.SIGKILL)
