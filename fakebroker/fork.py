@@ -6,6 +6,7 @@ To the copy their connections are open and silent until `lose_clients`.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -52,8 +53,11 @@ def fork(
     """
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nobody here waits for what becomes of a copy.
     try:
-        sink = journal.open("x", encoding="utf-8")
         listener = listen_on(host, 0)
+        with contextlib.ExitStack() as undo:
+            undo.callback(listener.close)
+            sink = journal.open("x", encoding="utf-8")
+            undo.pop_all()
     except OSError as error:
         raise ControlError(f"the broker cannot be forked: {error}; name a new journal") from error
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -298,16 +298,17 @@ class Sweep:
         try:
             with self._watch.part("trunk"):
                 trunk = self._trunk_at(case)
+            if trunk is None:
+                return None
+            return self._play(
+                case,
+                beliefs=None if asks else self._beliefs,
+                branch=lambda files: trunk.branch(case, self._bot, files),
+            )
         except (HarnessError, ControlError):
-            self.close()  # Whatever it is, a run from the beginning will show and say it.
+            # The run could not be made; whatever it is, one from the beginning will say it.
+            self.close()
             return None
-        if trunk is None:
-            return None
-        return self._play(
-            case,
-            beliefs=None if asks else self._beliefs,
-            branch=lambda files: trunk.branch(case, self._bot, files),
-        )
 
     def _trunk_at(self, case: Case) -> Trunk | None:
         """A run that stands where a case crashes first; None when none comes there."""
