@@ -5,6 +5,7 @@ the armed point has been reached. It holds no messages and sends nothing: the br
 """
 
 from collections import Counter
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fakebroker.control_messages import InMoment, OutMoment, Point
@@ -14,18 +15,35 @@ class PointError(Exception):
     """The point cannot be armed or left; the message says why."""
 
 
+@dataclass(slots=True)
+class Tally:
+    """How much has come and gone since the process began.
+
+    Points and faults that ask for the n-th message go by it, and nothing else.
+
+    Attributes:
+        passed: messages by direction and name.
+        received: frames that came.
+        sent: frames that left.
+    """
+
+    passed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    received: int = 0
+    sent: int = 0
+
+
 class Breakpoint:
     """One point at a time: unarmed, armed, or halted at it."""
 
-    def __init__(self) -> None:
+    def __init__(self, tally: Tally | None = None) -> None:
         self.halted: Point | None = None
         self._armed: Point | None = None
-        self._passed: Counter[tuple[str, str]] = Counter()
+        self._tally = Tally() if tally is None else tally
 
     def count(self, direction: Literal["in", "out"], message: str) -> int:
         """Count one more message of a kind and return its occurrence, from 1."""
-        self._passed[direction, message] += 1
-        return self._passed[direction, message]
+        self._tally.passed[direction, message] += 1
+        return self._tally.passed[direction, message]
 
     def arm(self, point: Point) -> None:
         """Arm a point, replacing the one before.
@@ -35,7 +53,7 @@ class Breakpoint:
         """
         if self.halted is not None:
             raise PointError(f"the broker stands still at {self.halted}: release it first")
-        passed = self._passed[point.direction, point.message]
+        passed = self._tally.passed[point.direction, point.message]
         if passed >= point.occurrence:
             raise PointError(
                 f"occurrence {point.occurrence} of {point.message} ({point.direction}) has passed: "

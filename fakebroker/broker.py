@@ -15,7 +15,7 @@ from typing import Literal, Self, assert_never
 from fakebroker.account_feeds import FeedDesk
 from fakebroker.answers import Answer, Answers
 from fakebroker.books import read_books
-from fakebroker.breakpoint import Breakpoint, PointError
+from fakebroker.breakpoint import Breakpoint, PointError, Tally
 from fakebroker.control_messages import Books, FaultState, Point, Step
 from fakebroker.deferred import AccountNews, ClientIdFree, CommissionNews, DebtQueue
 from fakebroker.durable import Durable
@@ -47,7 +47,7 @@ from fakebroker.protocol.requests import Request, StartApi
 from fakebroker.routing import News, Routing
 from fakebroker.session import Session
 from fakebroker.settings import BrokerSettings
-from fakebroker.snapshot import BrokerSnapshot, capture, revive
+from fakebroker.snapshot import BrokerSnapshot, capture, fingerprint, revive
 from fakebroker.values import Action, Contract
 
 OFF_TAPE_SHARES = Decimal(100)
@@ -89,12 +89,12 @@ class Broker:
         self, settings: BrokerSettings, market: Market, *, start: datetime, journal: Journal
     ) -> None:
         self.now = start
-        self.frames_received = 0
+        self._tally = Tally()
         self._market = market
         self._journal = journal
-        self._point = Breakpoint()
+        self._point = Breakpoint(self._tally)
         faults = FaultEngine()
-        self._outbox = Outbox(journal, self._point, faults)
+        self._outbox = Outbox(journal, self._point, faults, tally=self._tally)
         self._exchange = Exchange(settings)
         self._debts = DebtQueue()
         self._sessions: dict[int, Session] = {}
@@ -356,9 +356,14 @@ class Broker:
         return tuple(self._sessions[number] for number in sorted(self._sessions))
 
     @property
+    def frames_received(self) -> int:
+        """How many frames have come."""
+        return self._tally.received
+
+    @property
     def frames_sent(self) -> int:
         """How many frames have left."""
-        return self._outbox.frames_sent
+        return self._tally.sent
 
     @property
     def bars_played(self) -> int:
@@ -401,6 +406,18 @@ class Broker:
         broker = revive(snapshot, journal)
         assert isinstance(broker, cls)
         return broker
+
+    def fingerprint(self, *, counts: bool) -> str:
+        """Return a digest of all that the rest of the day rests on, but settings and tape.
+
+        Two brokers with the same settings and tape and the same digest answer the same inputs in
+        the same way, the numbers in the journal apart; not every two that would do so have the
+        same digest.
+
+        Args:
+            counts: Take in how many messages have passed, which points and faults count by.
+        """
+        return fingerprint(self, without=(() if counts else (self._tally,)))
 
     def durable(self) -> Durable:
         """Return what outlives the process, for a disk; it is read at once and not changed."""
@@ -482,10 +499,10 @@ class Broker:
     def _serve(self, session: Session, event: Event) -> None:
         match event:
             case VersionOffered():
-                self.frames_received += 1
+                self._tally.received += 1
                 self._outbox.handshake(session, session.connection.handshake_reply(self.now))
             case UnknownRequest():
-                self.frames_received += 1
+                self._tally.received += 1
                 self._journal.write(
                     "unknown", self.now, session=session.number, message_id=event.message_id
                 )
@@ -494,7 +511,7 @@ class Broker:
                 self._note_session("error", session, reason)
                 self._outbox.close(session)
             case _:
-                self.frames_received += 1
+                self._tally.received += 1
                 self._serve_request(session, event)
 
     def _serve_request(self, session: Session, request: Request) -> None:

@@ -33,6 +33,8 @@ from fakebroker.control_messages import (
     FaultsRequest,
     FaultState,
     FillRequest,
+    Fingerprint,
+    FingerprintRequest,
     Forked,
     ForkRequest,
     HealRequest,
@@ -248,6 +250,14 @@ class ControlClient:
     def lose_clients(self) -> None:
         """Let the connections of all clients be gone."""
         self._ask(LoseClientsRequest(), Done)
+
+    def fingerprint(self, *, counts: bool = True) -> str:
+        """A digest of all that the rest of the day rests on, but settings and tape.
+
+        Args:
+            counts: Take in how many messages have passed, which points and faults count by.
+        """
+        return self._ask(FingerprintRequest(counts=counts), Fingerprint).digest
 
     def shutdown(self) -> None:
         """End the broker process."""

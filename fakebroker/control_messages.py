@@ -278,6 +278,14 @@ class LoseClientsRequest(Message):
     do: Literal["lose_clients"] = "lose_clients"
 
 
+class FingerprintRequest(Message):
+    """Tell a digest of all that the rest of the day rests on, but settings and tape."""
+
+    do: Literal["fingerprint"] = "fingerprint"
+    counts: bool = True
+    """Take in how many messages have passed, which points and faults count by."""
+
+
 class ShutdownRequest(Message):
     """End the process."""
 
@@ -303,6 +311,7 @@ ControlRequest = Annotated[
     | FaultsRequest
     | ForkRequest
     | LoseClientsRequest
+    | FingerprintRequest
     | ShutdownRequest,
     Field(discriminator="do"),
 ]
@@ -313,6 +322,12 @@ class Forked(Message):
 
     pid: int
     port: int
+
+
+class Fingerprint(Message):
+    """What a broker is, as hexadecimal digits."""
+
+    digest: str
 
 
 class FaultNumber(Message):
@@ -340,4 +355,4 @@ class Done(Message):
     """The answer to a request that has nothing to tell."""
 
 
-Result = Status | Step | Books | FaultNumber | Faults | Forked | Done
+Result = Status | Step | Books | FaultNumber | Faults | Forked | Fingerprint | Done

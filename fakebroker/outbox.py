@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, assert_never
 
-from fakebroker.breakpoint import Breakpoint
+from fakebroker.breakpoint import Breakpoint, Tally
 from fakebroker.fault_engine import FaultEngine
 from fakebroker.fault_engine.acts import Act, Parcel
 from fakebroker.faults.base import How
@@ -78,15 +78,17 @@ class _Held:
 class Outbox:
     """Collects effects of one input, in order."""
 
-    def __init__(self, journal: Journal, point: Breakpoint, faults: FaultEngine) -> None:
+    def __init__(
+        self, journal: Journal, point: Breakpoint, faults: FaultEngine, *, tally: Tally
+    ) -> None:
         self._journal = journal
         self._point = point
+        self._tally = tally
         self._faults = faults
         self.acts: deque[Act] = deque()
         self._effects: list[Effect] = []
         self._held: deque[_Held] = deque()
         self._holding = False
-        self.frames_sent = 0
 
     def take(self) -> list[Effect]:
         """Return the collected effects and forget them."""
@@ -95,7 +97,7 @@ class Outbox:
 
     def handshake(self, session: Session, data: bytes) -> None:
         """Send the version frame, which comes before all messages and is not one of them."""
-        self.frames_sent += 1
+        self._tally.sent += 1
         self._effects.append(Send(session.number, data))
 
     def close(self, session: Session) -> None:
@@ -183,7 +185,7 @@ class Outbox:
 
     def _hand_out(self, item: _Held, now: datetime, bytes_max: int | None = None) -> None:
         """Hand the bytes of a reply to the socket: all, so many at most, or with 0 half of them."""
-        self.frames_sent += 1
+        self._tally.sent += 1
         data = item.session.connection.send(item.reply)
         if bytes_max is not None:
             self._record("lost", item, now)

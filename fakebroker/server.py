@@ -6,6 +6,7 @@ anything else, and a control answer describes a settled broker.
 """
 
 import asyncio
+import hashlib
 import itertools
 import os
 import socket
@@ -31,6 +32,8 @@ from fakebroker.control_messages import (
     Faults,
     FaultsRequest,
     FillRequest,
+    Fingerprint,
+    FingerprintRequest,
     ForkRequest,
     HealRequest,
     LoseClientsRequest,
@@ -246,6 +249,8 @@ class Gateway:
                     return self._fork(Path(journal))
                 case LoseClientsRequest():
                     self._lose_clients()
+                case FingerprintRequest(counts=counts):
+                    return self._fingerprint(counts=counts)
                 case ShutdownRequest():
                     self.stopped.set()
         except (PointError, ExchangeError, FaultError, PostponeError) as error:
@@ -286,6 +291,11 @@ class Gateway:
             self._farewells.over(session)
             self._guard.gone(session)
             self._carry_out(self._broker.disconnect(session, now))
+
+    def _fingerprint(self, *, counts: bool) -> Fingerprint:
+        listens = self._client_server is not None
+        whole = f"{self._sessions} {listens} {self._broker.fingerprint(counts=counts)}"
+        return Fingerprint(digest=hashlib.sha256(whole.encode()).hexdigest())
 
     def _step(self) -> Result:
         if not self._lockstep:

@@ -5,6 +5,7 @@ of, and something that cannot be captured (an open file, a closure) is an error 
 by accident. Settings and tapes cannot change and are shared. A snapshot never leaves the process.
 """
 
+import hashlib
 import io
 import pickle  # noqa: TID251 - it is made here and read here, and never comes from outside
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from fakebroker.market.tape import Tape
 from fakebroker.settings import BrokerSettings
 
 JOURNAL = "journal"
+LEFT_OUT = "left out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +30,17 @@ class BrokerSnapshot:
 
 
 class _Pickler(pickle.Pickler):
-    def __init__(self, file: io.BytesIO) -> None:
+    def __init__(self, file: io.BytesIO, *, without: tuple[object, ...] = ()) -> None:
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
         self.shared: list[object] = []
+        self._without = without
         self._places: dict[int, int] = {}
 
     def persistent_id(self, obj: object) -> str | int | None:
         if isinstance(obj, Journal):
             return JOURNAL
+        if any(obj is each for each in self._without):
+            return LEFT_OUT
         if not isinstance(obj, BrokerSettings | Tape):
             return None
         place = self._places.setdefault(id(obj), len(self.shared))
@@ -66,6 +71,18 @@ def capture(root: object, journal: Journal) -> BrokerSnapshot:
     pickler = _Pickler(file)
     pickler.dump(root)
     return BrokerSnapshot(file.getvalue(), tuple(pickler.shared), journal.seq)
+
+
+def fingerprint(root: object, *, without: tuple[object, ...] = ()) -> str:
+    """Return the SHA-256 of a snapshot that leaves out some objects, in hexadecimal digits.
+
+    Raises:
+        pickle.PicklingError: Something in it cannot be captured; and TypeError and AttributeError
+            as for `capture`.
+    """
+    file = io.BytesIO()
+    _Pickler(file, without=without).dump(root)
+    return hashlib.sha256(file.getvalue()).hexdigest()
 
 
 def revive(snapshot: BrokerSnapshot, journal: Journal) -> object:

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.faults.copies import read_files
-from harness.faults.keys import dump_keys
+from harness.remains import remains_of
 
 
 class Told(NamedTuple):
@@ -50,10 +49,5 @@ def memory_of(words: Sequence[str], folder: Path, *, redis_url: str = "") -> str
     Raises:
         HarnessError: Redis does not answer.
     """
-    digest = hashlib.sha256(json.dumps(list(words)).encode())
-    parts = [("file", read_files(folder)), ("key", dump_keys(redis_url) if redis_url else {})]
-    for kind, contents in parts:
-        for name, content in contents.items():
-            digest.update(json.dumps([kind, name, len(content)]).encode())
-            digest.update(content)
-    return digest.hexdigest()
+    remains = remains_of(folder, redis_url=redis_url)
+    return hashlib.sha256(json.dumps([*words, remains]).encode()).hexdigest()

@@ -28,6 +28,7 @@ from harness.outages import Outages
 from harness.points import FailPoint, Quiet, SystemCall, WirePoint
 from harness.points.slugs import slug_of
 from harness.redis_process import RedisProcess
+from harness.sequels import Sequels
 from harness.supervisor.launching import launch_watched
 from harness.supervisor.roles import BROKER_SOCKET, REDIS_SOCKET
 from harness.supervisor.supervisor import Supervisor
@@ -88,6 +89,7 @@ class Equipment:
     dart: Dart | None = None
     goes_on: bool = False
     beliefs: Beliefs | None = None
+    sequels: Sequels | None = None
     watch: Stopwatch = field(default_factory=Stopwatch)
 
     def servers(self) -> dict[int, str]:

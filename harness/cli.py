@@ -224,19 +224,21 @@ def require_clean(made: Sweep, spec: BotSpec) -> None:
 def conclude(results: Iterator[Result], spec: BotSpec, *, keep: Path | None) -> NoReturn:
     """Print what is not a PASS as it comes, then the count, and end with the worst exit code."""
     counts: Counter[Verdict] = Counter()
-    unfit = 0
+    unfit = foretold = 0
     for result in results:
         if result.unfit:
             unfit += 1
             say(f"{result.token}: {'; '.join(result.misfits)}")
             continue
         counts[result.verdict] += 1
+        foretold += result.foretold
         if result.verdict is not Verdict.PASS:
             shown = result if keep is not None else result.model_copy(update={"history": ""})
             say(report(shown, History.read(Path(result.history)), bot_options=spec.options))
     told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
     misfits = f", {unfit} did not fit and show nothing" if unfit else ""
-    say(f"{sum(counts.values()) + unfit} trials: {told or '0 PASS'}{misfits}")
+    known = f" ({foretold} by what followed a crash that left the same)" if foretold else ""
+    say(f"{sum(counts.values()) + unfit} trials: {told or '0 PASS'}{known}{misfits}")
     nothing_shown = unfit and not counts
     verdict = Verdict.INCONCLUSIVE if nothing_shown else worst(counts)
     raise typer.Exit(verdict.exit_code)

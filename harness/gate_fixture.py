@@ -75,7 +75,7 @@ class Gate:
         subtests = self._request.getfixturevalue("subtests")
         twice = self._request.config.getoption("check_determinism")
         patience = self._request.config.getvalue("maxfail") or len(trials) + 1
-        ran = passed = hit = unfit = 0
+        ran = passed = hit = unfit = foretold = 0
         shown: set[str] = set()
         misfits: set[str] = set()
         try:
@@ -84,6 +84,7 @@ class Gate:
                 with subtests.test(msg=str(trial)), self._judged():
                     result = sweep.run_twice(trial) if twice else sweep.run(trial)
                     passed += result.verdict is Verdict.PASS
+                    foretold += result.foretold
                     hit += is_point(trial) and len(result.kill_points) == 1
                     if result.unfit:
                         unfit += 1
@@ -102,6 +103,7 @@ class Gate:
                 "hit": hit,
                 "trials": ran,
                 "passed": passed,
+                "foretold": foretold,
                 "unfit": unfit,
                 "shown": sorted(shown),
                 "misfits": sorted({*misfits, *sweep.nowhere()}),

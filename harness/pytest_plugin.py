@@ -7,9 +7,10 @@ properties, which pytest-xdist and JUnit files carry along.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from harness.targets import BotSpec
     from harness.token import Token
     from harness.workshop import Workshop
+
+SEQUELS = "crashgate_sequels"
+SHARED = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -90,6 +94,18 @@ def wanted_token(config: pytest.Config) -> Token | None:
         raise pytest.UsageError(f"--replay: {error}") from error
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - pytest-xdist has no types
+    """Give the workers of pytest-xdist a common folder, which vanishes with this process."""
+    if not node.config.stash.get(SHARED, None):
+        from harness.janitor import private_folder
+
+        shared = contextlib.ExitStack()
+        node.config.stash[SHARED] = str(shared.enter_context(private_folder()))
+        node.config.add_cleanup(shared.close)
+    node.workerinput[SEQUELS] = node.config.stash[SHARED]
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A sweep takes as long as it has points: a time limit for tests must not cut it off."""
     if not config.pluginmanager.hasplugin("timeout"):
@@ -124,7 +140,10 @@ def crashgate_tools(request: pytest.FixtureRequest) -> Iterator[Workshop]:
     """What all runs of this process share: how programs are started, and a folder that vanishes."""
     from harness.workshop import workshop
 
-    with workshop(executes=request.config.getoption("exec")) as tools:
+    told = getattr(request.config, "workerinput", {}).get(SEQUELS)
+    with workshop(
+        executes=request.config.getoption("exec"), sequels=None if told is None else Path(told)
+    ) as tools:
         yield tools
 
 

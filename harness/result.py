@@ -53,6 +53,7 @@ class Result(Value):
         verdict: the worst of what is known.
         findings: what the bot did wrong; FAIL if there are any.
         reasons: why the run proves nothing; INCONCLUSIVE if there are any and no finding.
+        foretold: whether what followed the crash is what followed another one that left the same.
         misfits: those of the reasons that say that nothing of what was to happen at a crash fitted.
         unjudged: invariants that could not be looked at, because the bot does not tell enough.
         kill_points: where the bot was killed, in words, in order.
@@ -67,6 +68,7 @@ class Result(Value):
     findings: tuple[Finding, ...] = ()
     reasons: tuple[str, ...] = ()
     misfits: tuple[str, ...] = ()
+    foretold: bool = False
     unjudged: tuple[str, ...] = ()
     kill_points: tuple[str, ...] = ()
     token: str

@@ -30,6 +30,7 @@ from harness.faults.storage import StorageFault
 from harness.history.writer import HistoryWriter
 from harness.outages import Outages
 from harness.redis_process import RedisProcess, running_redis
+from harness.sequels import FORETOLD, Sequels, counts_matter, has_sequels, left_behind
 from harness.targets import BotSpec, Session
 from harness.targets.process import EXEC, Launcher
 from harness.targets.sockets import LoopbackQueues
@@ -71,6 +72,7 @@ def run_case(
     dart: Dart | None = None,
     watch: Stopwatch | None = None,
     beliefs: Beliefs | None = None,
+    sequels: Sequels | None = None,
     branch: Branch | None = None,
 ) -> Path:
     """Run a case and return the path of its history.
@@ -95,6 +97,7 @@ def run_case(
         dart: kill the first life at a random moment instead of a planned point.
         watch: is told how long each part took.
         beliefs: what the bot has told in other runs, which it need not be asked again.
+        sequels: what followed other crashes of this sweep, which need not be played again.
         branch: makes what the lives share, where the run goes on from another one's at the first
             crash (`trunk.py`); None begins at the beginning.
 
@@ -111,7 +114,7 @@ def run_case(
             else branch(files)
         )
         given = cleanup.enter_context(shared)
-        kit = replace(given, dart=dart, watch=watch, beliefs=beliefs)
+        kit = replace(given, dart=dart, watch=watch, beliefs=beliefs, sequels=sequels)
         if branch is None:
             kit.history.note("case", kit.control.status().now, **headline(case, bot))
         try:
@@ -129,6 +132,7 @@ def play(case: Case, kit: Equipment, *, branched: bool = False) -> None:
     gives up because a system call or a server failed is started again, as whoever runs it would:
     its planned crash then belongs to the next life.
     """
+    tale = Tale(case, kit)
     plans: list[Crash | None] = [*case.crashes, None]
     if kit.dart is not None:
         plans = [None, None]
@@ -139,6 +143,8 @@ def play(case: Case, kit: Equipment, *, branched: bool = False) -> None:
         with BotLife(kit, case, number=number, crash=plans.pop(0)) as life:
             life.kill(kit.control.status().now)
             life.read_state("after kill")
+        if tale.is_foretold(life=number):
+            return
         blocked = live_through(first, kit, life=number)
     while plans:
         number += 1
@@ -162,9 +168,50 @@ def play(case: Case, kit: Equipment, *, branched: bool = False) -> None:
         crash = life.crash
         if crash is None or outcome != Died(planned=True):
             break
+        if tale.is_foretold(life=number):
+            return
         blocked = live_through(crash, kit, life=number)
     kit.history.note_books(kit.control.books())
     kit.history.note("ended", kit.control.status().now)
+    tale.remember()
+
+
+class Tale:
+    """Where a run has crashed, and what it need not play because another one has."""
+
+    def __init__(self, case: Case, kit: Equipment) -> None:
+        self._case, self._kit = case, kit
+        self._sequels = kit.sequels if kit.dart is None and has_sequels(case) else None
+        self._crashes: list[tuple[str, int]] = []
+
+    def is_foretold(self, *, life: int) -> bool:
+        """Tell the rest of a run whose crash has left what another one's had; False if it is new.
+
+        Raises:
+            HarnessError: Redis does not answer.
+            ControlError: the broker does not.
+        """
+        if self._sequels is None:
+            return False
+        kit, case = self._kit, self._case
+        broker = kit.control.fingerprint(counts=counts_matter(case, life))
+        remains = left_behind(case, kit.session, life=life, broker=broker)
+        lines = self._sequels.known(remains)
+        if lines is None:
+            kit.history.drain()
+            self._crashes.append((remains, kit.history.written))
+            return False
+        kit.history.note(FORETOLD, kit.control.status().now, life=life)
+        kit.history.go_on_with(lines)
+        return True
+
+    def remember(self) -> None:
+        """Let other runs know what followed the crashes of this one."""
+        if self._sequels is None or not self._crashes:
+            return
+        lines = self._kit.history.path.read_text(encoding="utf-8").splitlines()
+        for remains, place in self._crashes:
+            self._sequels.learn(remains, lines[place:])
 
 
 def live_through(crash: Crash, kit: Equipment, *, life: int) -> bool:

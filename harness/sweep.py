@@ -4,6 +4,8 @@ A trial that passes leaves nothing behind; the files of one that does not are ke
 shows is its coverage: points hit over points learned.
 """
 
+import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,9 +42,12 @@ from harness.points import CrashPoint
 from harness.result import Result, Verdict
 from harness.runner import Branch, run_case
 from harness.scenario import Scenario
+from harness.sequels import FORETOLD, Sequels
 from harness.targets import BotSpec
 from harness.targets.process import EXEC, Launcher
 from harness.trunk import Trunk, branches_off
+
+NUMBERS = re.compile(r'"(?:seq|occurrence)":\d+,?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,9 @@ class Sweep:
         launcher: how programs are started.
         limits: how long to wait before giving up on a run.
         watch: is told how long each part of the runs took.
-        branches: let runs branch off one that goes before them, where that shows the same.
+        branches: let runs branch off one that goes before them, and tell them to their end by what
+            followed another crash, where that shows the same.
+        sequels: where that is kept, for several sweeps to share; None: in `folder`.
     """
 
     def __init__(
@@ -89,6 +96,7 @@ class Sweep:
         limits: Limits = PLAIN_LIMITS,
         watch: Stopwatch | None = None,
         branches: bool = False,
+        sequels: Path | None = None,
     ) -> None:
         self.scenario = scenario
         self.store = store
@@ -99,8 +107,11 @@ class Sweep:
         self._limits = limits
         self._watch = watch or Stopwatch()
         self._branches = branches
+        self._foretells = branches and not depth.exhaustive
         self._trunk: Trunk | None = None
         self._beliefs = Beliefs()
+        common = [scenario.name, store, str(depth.seed), bot.model_dump_json()]
+        self._sequels = Sequels(sequels or folder / "sequels", sweep=json.dumps(common))
         self._runs = 0
         self._clean: History | None = None
         self._clean_path = folder
@@ -222,19 +233,31 @@ class Sweep:
     def run(self, trial: Trial) -> Result:
         """Run one trial and judge it; the files of a PASS, and of what did not fit, are removed.
 
-        What does not pass where the run has branched off is run again from the beginning.
+        What does not pass is run again in every respect: without what followed other crashes, and
+        from the beginning where the run has branched off.
 
         Raises:
             HarnessError: the run could not be made at all.
         """
+        if self._foretells:
+            result = self._run(trial, sequels=self._sequels)
+            if not result.foretold or result.verdict is Verdict.PASS or result.unfit:
+                return result
+            shutil.rmtree(Path(result.history).parent)
+        return self._run(trial, sequels=None)
+
+    def _run(self, trial: Trial, *, sequels: Sequels | None) -> Result:
+        """Run one trial, as far as it is not known what follows."""
         case = self._case(trial)
-        branched = self._branch(case)
-        path = branched or self._play(case, beliefs=self._beliefs)
+        branched = self._branch(case, beliefs=self._beliefs, sequels=sequels)
+        path = branched or self._play(case, beliefs=self._beliefs, sequels=sequels)
+        history = History.read(path)
+        told = bool(history.of_kind(FORETOLD))
         with self._watch.part("judge"):
-            result = self._judge(path)
-        if result.verdict is not Verdict.PASS and not result.unfit and branched is not None:
-            return self._compared(self._play(case), branched)
-        return self._settled(result, path)
+            result = self._judge(history).model_copy(update={"foretold": told})
+        if result.verdict is Verdict.PASS or result.unfit or told or branched is None:
+            return self._settled(result, path)
+        return self._compared(self._play(case), branched)
 
     def throw(self, dart: Dart) -> tuple[Trial | None, Path]:
         """Kill the bot at a random moment, and say at which point it was.
@@ -254,21 +277,26 @@ class Sweep:
     def run_twice(self, trial: Trial) -> Result:
         """Run one trial twice; histories that differ are INCONCLUSIVE, whatever they show.
 
-        The second run branches off where it can, the first never does.
+        One of the two begins at the beginning and is played to its end. The other branches off
+        where it can; where it can be told by what followed another crash, that is compared, too.
         """
         case = self._case(trial)
-        first = self._play(case)
-        return self._compared(first, self._branch(case, asks=True) or self._play(case))
+        others = [self._branch(case) or self._play(case)]
+        if self._foretells:
+            told = self._branch(case, sequels=self._sequels)
+            others.append(told or self._play(case, sequels=self._sequels))
+        return self._compared(self._play(case), *others)
 
-    def _compared(self, first: Path, second: Path) -> Result:
-        """Judge the first of two runs of a case, which must be the same."""
-        result = self._judge(first)
-        difference = first_difference(first, second)
-        if difference is not None:
-            reasons = (*result.reasons, f"two runs of the case differ: {difference}")
-            verdict = Verdict.INCONCLUSIVE if not result.findings else result.verdict
-            result = result.model_copy(update={"reasons": reasons, "verdict": verdict})
-        shutil.rmtree(second.parent)
+    def _compared(self, first: Path, *others: Path) -> Result:
+        """Judge the first of some runs of a case, which must be the same."""
+        result = self._judge(History.read(first))
+        for other in others:
+            difference = first_difference(first, other)
+            if difference is not None:
+                reasons = (*result.reasons, f"two runs of the case differ: {difference}")
+                verdict = Verdict.INCONCLUSIVE if not result.findings else result.verdict
+                result = result.model_copy(update={"reasons": reasons, "verdict": verdict})
+            shutil.rmtree(other.parent)
         return self._settled(result, first)
 
     def _settled(self, result: Result, path: Path) -> Result:
@@ -277,8 +305,8 @@ class Sweep:
             shutil.rmtree(path.parent)
         return result.model_copy(update={"history": str(path)})
 
-    def _judge(self, path: Path) -> Result:
-        return judge(self.scenario, History.read(path), clean=self.clean)
+    def _judge(self, history: History) -> Result:
+        return judge(self.scenario, history, clean=self.clean)
 
     def close(self) -> None:
         """End the run that others branch off."""
@@ -286,12 +314,15 @@ class Sweep:
             self._trunk.close()
             self._trunk = None
 
-    def _branch(self, case: Case, *, asks: bool = False) -> Path | None:
+    def _branch(
+        self, case: Case, *, beliefs: Beliefs | None = None, sequels: Sequels | None = None
+    ) -> Path | None:
         """Run a case from its first crash on; None when it has to be run from the beginning.
 
         Args:
             case: what to run.
-            asks: ask the bot for its belief even where it is known what it says.
+            beliefs: what the bot has told in other runs; None: it is asked whatever is known.
+            sequels: what followed other crashes; None: all of the run is played.
         """
         if not (self._branches and branches_off(case)):
             return None
@@ -302,7 +333,8 @@ class Sweep:
                 return None
             return self._play(
                 case,
-                beliefs=None if asks else self._beliefs,
+                beliefs=beliefs,
+                sequels=sequels,
                 branch=lambda files: trunk.branch(case, self._bot, files),
             )
         except (HarnessError, ControlError):
@@ -337,6 +369,7 @@ class Sweep:
         learns: bool = False,
         dart: Dart | None = None,
         beliefs: Beliefs | None = None,
+        sequels: Sequels | None = None,
         branch: Branch | None = None,
     ) -> Path:
         self._runs += 1
@@ -350,14 +383,18 @@ class Sweep:
             dart=dart,
             watch=self._watch,
             beliefs=beliefs,
+            sequels=sequels,
             branch=branch,
         )
 
 
-def place_of(trial: Trial, places: Mapping[CrashPoint, int]) -> tuple[bool, bool, int]:
-    """Where a trial comes in its sweep, by the place of its first crash in the day."""
+def place_of(
+    trial: Trial, places: Mapping[CrashPoint, int]
+) -> tuple[bool, tuple[str, ...], int, bool]:
+    """Where a trial comes in its sweep: those that can branch off one run stand together."""
     first = trial.kills[0].point if trial.kills else None
-    return not trial.plain, len(trial.kills) > 1, places.get(first, -1) if first else -1
+    place = places.get(first, -1) if first else -1
+    return len(trial.kills) > 1, trial.troubles, place, not trial.plain
 
 
 def share(trials: Sequence[Trial], part: int, parts: int) -> tuple[Trial, ...]:
@@ -367,9 +404,18 @@ def share(trials: Sequence[Trial], part: int, parts: int) -> tuple[Trial, ...]:
 
 
 def first_difference(first: Path, second: Path) -> str | None:
-    """The first event in which two histories differ, in words; None when they are the same."""
+    """The first event in which two histories differ, in words; None when they are the same.
+
+    Where the second has been told to its end by another run, the numbers of lines and messages are
+    the other run's and are not compared.
+    """
     one = first.read_text(encoding="utf-8").splitlines()
     two = second.read_text(encoding="utf-8").splitlines()
+    told = [place for place, line in enumerate(two) if f'"kind":"{FORETOLD}"' in line]
+    if told:
+        place = told[0]
+        one[place:] = map(unnumbered, one[place:])
+        two[place:] = map(unnumbered, two[place + 1 :])
     for number, (here, there) in enumerate(zip(one, two, strict=False), start=1):
         if here != there:
             return f"line {number} is {here[:200]} in one run and {there[:200]} in the other"
@@ -378,3 +424,8 @@ def first_difference(first: Path, second: Path) -> str | None:
         shorter = min(len(one), len(two))
         return f"one run ends after {shorter} lines, the other goes on: {longer[shorter][:200]}"
     return None
+
+
+def unnumbered(line: str) -> str:
+    """A line of a history without its number and that of its message."""
+    return NUMBERS.sub("", line)

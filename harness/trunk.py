@@ -89,7 +89,11 @@ class Trunk:
         Raises:
             HarnessError: the bot does not go quiet.
         """
-        if self._ended or (self._life is not None and self._life.is_past(crash)):
+        if self._ended:
+            return False
+        if self._life is not None and self._life.stands_at(crash):
+            return True
+        if self._life is not None and self._life.is_past(crash):
             return False
         if self._life is None:
             self._life = BotLife(self._kit, self.case, number=1, crash=crash)
@@ -134,7 +138,7 @@ class Trunk:
             history = cleanup.enter_context(HistoryWriter(files.history, broker.journal))
             headed, *lived = kit.history.path.read_text(encoding="utf-8").splitlines()
             history.note("case", told_time(headed), **headline(case, bot))
-            history.begin_with(lived)
+            history.go_on_with(lived)
             outages = Outages(case, root / "state", history=history, redis=redis)
             queues = LoopbackQueues()
             cleanup.callback(queues.close)

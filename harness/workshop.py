@@ -24,6 +24,7 @@ class Workshop:
         folder: where the runs lie.
         watch: is told how long each part of the runs took.
         branches: whether runs of a sweep branch off a common one.
+        sequels: where what followed crashes is kept for all sweeps; None: each has its own.
         made: how many sweeps there were.
     """
 
@@ -31,6 +32,7 @@ class Workshop:
     folder: Path
     watch: Stopwatch = field(default_factory=Stopwatch)
     branches: bool = False
+    sequels: Path | None = None
     made: int = 0
     known: dict[tuple[str, ...], Sweep] = field(default_factory=dict)
 
@@ -49,6 +51,7 @@ class Workshop:
                 launcher=self.launcher,
                 watch=self.watch,
                 branches=self.branches,
+                sequels=self.sequels,
             )
         return found
 
@@ -60,7 +63,11 @@ class Workshop:
 
 @contextlib.contextmanager
 def workshop(
-    keep: Path | None = None, *, executes: bool = False, watch: Stopwatch | None = None
+    keep: Path | None = None,
+    *,
+    executes: bool = False,
+    watch: Stopwatch | None = None,
+    sequels: Path | None = None,
 ) -> Iterator[Workshop]:
     """The tools, until the context is left.
 
@@ -68,6 +75,7 @@ def workshop(
         keep: where the runs lie; None: in a folder that is removed however this process ends.
         executes: start every process anew; otherwise Python programs are forked.
         watch: is told how long each part of the runs took.
+        sequels: a private folder in which processes share what followed crashes.
     """
     with contextlib.ExitStack() as cleanup:
         folder = cleanup.enter_context(private_folder()) if keep is None else keep
@@ -79,6 +87,7 @@ def workshop(
             folder=folder,
             watch=watch or Stopwatch(),
             branches=not executes and sys.platform == "linux",
+            sequels=sequels,
         )
         cleanup.callback(shop.close)
         yield shop

@@ -51,8 +51,13 @@ class HistoryWriter:
         """Take over what the broker has written since the last time."""
         self._take_over(self._fresh())
 
-    def begin_with(self, lines: Sequence[str]) -> None:
-        """Write what another run of the case has been through, without its headline.
+    @property
+    def written(self) -> int:
+        """How many lines there are."""
+        return self._seq
+
+    def go_on_with(self, lines: Sequence[str]) -> None:
+        """Write what another run has been through, in the place of this one.
 
         Args:
             lines: of its history, as they stand there.

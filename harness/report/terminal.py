@@ -119,8 +119,10 @@ def at_risk(findings: tuple[Finding, ...]) -> Decimal:
 def coverage(swept: list[str]) -> str:
     """How much of each sweep was covered: points hit over points learned, and the trials.
 
-    A trial whose word did not fit has shown nothing of it and is told apart, and so is a word that
-    never fitted or needs what no point of the day has.
+    A run that dies where another one has left the same is told to its end by that one
+    (`harness/sequels.py`); such trials are counted in and told. A trial whose word did not fit has
+    shown nothing of it and is told apart, and so is a word that never fitted or needs what no point
+    of the day has.
 
     Args:
         swept: a JSON object for each part of a sweep (see `user_properties.py`).
@@ -136,10 +138,12 @@ def coverage(swept: list[str]) -> str:
 
 def covered(parts: list[dict[str, Any]]) -> str:
     """What the parts of one sweep have covered."""
-    names = ("hit", "trials", "passed", "unfit")
+    names = ("hit", "trials", "passed", "foretold", "unfit")
     count = {name: sum(each[name] for each in parts) for name in names}
     words = f"{count['hit']} of {parts[0]['points']} points hit, "
     words += f"{count['passed']} of {count['trials']} trials passed"
+    if count["foretold"]:
+        words += f" ({count['foretold']} by what followed a crash that left the same)"
     if count["unfit"]:
         words += f", {count['unfit']} did not fit and show nothing"
     shown = {word for each in parts for word in each["shown"]}

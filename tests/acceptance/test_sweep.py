@@ -64,7 +64,7 @@ def test_a_branch_has_the_history_of_a_real_kill(shop: Workshop, store: str) -> 
     quiet = [kill for kill in sweep.learned().kills if isinstance(kill.point, Quiet)]
     for kill in (*chosen, quiet[-3]):
         case = SCENARIO.case(store, trial=str(Trial(kills=(kill,))))
-        branch = sweep._branch(case, asks=True)
+        branch = sweep._branch(case)
         assert branch is not None, str(kill)
         assert first_difference(sweep.play(Trial(kills=(kill,))), branch) is None, str(kill)
         assert not (branch.parent / "tape.csv").exists(), "it began in the middle"
@@ -87,7 +87,7 @@ def test_a_branch_that_differs_from_the_kill_is_no_finding(
     sweep = sweep_of(shop, "json")
     kill = Trial.parse("kill=quiet.20251006T100025")
     wrong = sweep.play(Trial.parse("kill=quiet.20251006T100030/end=20251006T100040"))
-    monkeypatch.setattr(sweep, "_branch", lambda _case: wrong)
+    monkeypatch.setattr(sweep, "_branch", lambda _case, **_known: wrong)
     result = sweep.run(kill)
     assert result.verdict is Verdict.INCONCLUSIVE
     assert "two runs of the case differ: line 1 is" in result.reasons[-1]

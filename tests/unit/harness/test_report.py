@@ -104,7 +104,7 @@ def test_the_table_aligns_its_columns() -> None:
 def part(**changes: object) -> str:
     """What one part of a sweep tells."""
     plain = {"scenario": "day", "store": "json", "points": 9, "hit": 4, "trials": 6, "passed": 6}
-    return json.dumps({**plain, "unfit": 0, "shown": [], "misfits": [], **changes})
+    return json.dumps({**plain, "foretold": 0, "unfit": 0, "shown": [], "misfits": [], **changes})
 
 
 def test_a_word_that_did_not_fit_is_told_unless_another_part_has_shown_it() -> None:

@@ -74,7 +74,7 @@ def test_a_history_goes_on_from_the_lines_of_another(tmp_path: Path) -> None:
         '{"seq":9,"source":"harness","time":"2025-10-06T10:00:05-04:00","kind":"ready"}',
     ]
     with HistoryWriter(tmp_path / "history.jsonl", journal) as writer:
-        writer.begin_with(lines)
+        writer.go_on_with(lines)
         assert writer.time.isoformat() == "2025-10-06T10:00:05-04:00"
         writer.note("killed", writer.time, life=1)
     told = writer.path.read_text().splitlines()
@@ -111,7 +111,7 @@ def test_trials_come_in_the_order_of_the_day_and_neighbours_stay_together() -> N
     deep = Trial(kills=(kills[0], kills[1]))
     mixed = [words[2], plain[1], deep, words[0], plain[2], plain[0]]
     ordered = sorted(mixed, key=lambda trial: place_of(trial, places))
-    assert ordered == [*plain, deep, words[0], words[2]]
+    assert ordered == [plain[0], words[0], plain[1], plain[2], words[2], deep]
     parts = [share(ordered, part, 4) for part in range(4)]
     assert [trial for part in parts for trial in part] == ordered
     assert {len(part) for part in parts} == {1, 2}
