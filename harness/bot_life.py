@@ -26,6 +26,7 @@ from harness.faults.copies import Copies
 from harness.history.writer import HistoryWriter, read_belief
 from harness.outages import Outages
 from harness.points import FailPoint, Quiet, SystemCall, WirePoint
+from harness.points.failpoint import name_in, telling
 from harness.points.slugs import slug_of
 from harness.redis_process import RedisProcess
 from harness.supervisor.launching import launch_watched
@@ -41,7 +42,6 @@ DISCONNECT_SECONDS = 10.0
 CLOCK = re.compile(r"\b\d\d:\d\d:\d\d(?:[.,]\d+)?\b")
 """A time in a bot's last words may be the machine's, which differs from run to run."""
 READY_PAUSE_SECONDS = 0.01
-PASSAGE = re.compile(r"failpoint (\S+): print")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +146,8 @@ class BotLife:
         self._steps = 0
         self._faults_told = 0
         self._since_bar = 0
+        self.tells = kit.goes_on and crash is not None and isinstance(crash.point, FailPoint)
+        """Whether the bot goes by its failpoints and tells of each."""
 
     def __enter__(self) -> Self:
         return self
@@ -210,12 +212,12 @@ class BotLife:
         """Go on from where the bot stands to a later point."""
         self._crash = crash
         if self._calls is not None:
-            self._calls.go_on(crash.point if isinstance(crash.point, SystemCall) else None)
+            self._calls.go_on(target_of(crash))
 
     def stands_at(self, crash: Crash) -> bool:
-        """Whether the bot stands at a point between two bars or at a system call."""
+        """Whether the bot stands at a point that is no message."""
         match crash.point:
-            case SystemCall() as point:
+            case SystemCall() | FailPoint() as point:
                 return self._calls is not None and self._calls.stands_at(point)
             case Quiet() as point:
                 played = self._kit.control.status().bars_played
@@ -226,9 +228,9 @@ class BotLife:
                 return False
 
     def is_past(self, crash: Crash) -> bool:
-        """Whether the bot has gone by a point between two bars or at a system call."""
+        """Whether the bot has gone by a point, or cannot be held there."""
         match crash.point:
-            case SystemCall() as point:
+            case SystemCall() | FailPoint() as point:
                 return self._calls is None or self._calls.is_past(point)
             case Quiet() as point:
                 played = self._kit.control.status().bars_played
@@ -259,7 +261,7 @@ class BotLife:
         told = [each.line() for each in self._calls.passages]
         self._kit.history.note("calls", self._now(), life=self._number, calls=told)
         text = self._kit.log.read_bytes()[self._log_begins :].decode(errors="replace")
-        names = [match[1] for line in text.splitlines() if (match := PASSAGE.fullmatch(line))]
+        names = [name for line in text.splitlines() if (name := name_in(line)) is not None]
         self._kit.history.note("passages", self._now(), life=self._number, names=names)
 
     def stop(self) -> None:
@@ -327,10 +329,11 @@ class BotLife:
     def _launch(self) -> Child:
         kit = self._kit
         environment = kit.session.environment
-        if self._crash is not None and isinstance(self._crash.point, FailPoint):
-            environment["FAILPOINTS"] = self._crash.point.terms()
-        elif kit.learns:
-            environment["FAILPOINTS"] = ";".join(f"{name}=print" for name in kit.failpoints)
+        point = None if self._crash is None else self._crash.point
+        if isinstance(point, FailPoint) and not kit.goes_on:
+            environment["FAILPOINTS"] = point.terms()
+        elif kit.learns or self.tells:
+            environment["FAILPOINTS"] = telling(kit.failpoints)
         self._log_begins = kit.log.stat().st_size if kit.log.exists() else 0
         kit.history.note("launched", self._now(), life=self._number)
         command = kit.bot.trade_command(kit.session)
@@ -349,15 +352,15 @@ class BotLife:
             environment=environment,
             pass_fds=hand.descriptors,
         )
-        point = None if self._crash is None else self._crash.point
         self._calls = Supervisor(
             listener,
             folder=kit.session.state_dir,
             servers=kit.servers(),
             now=lambda: self._time,
-            target=point if isinstance(point, SystemCall) else None,
+            target=target_of(self._crash),
             goes_on=kit.goes_on,
             faults=[each for each in self._case.call_faults if each.life == self._number],
+            tells=self.tells,
         )
         return self._child
 
@@ -365,6 +368,7 @@ class BotLife:
         """Whether this life is run under the supervisor."""
         return (
             self._kit.learns
+            or self.tells
             or self._dart is not None
             or (self._crash is not None and isinstance(self._crash.point, SystemCall))
             or any(fault.life == self._number for fault in self._case.call_faults)
@@ -507,6 +511,12 @@ class BotLife:
         assert self._crash is not None, "a kill without a planned crash"
         kit = self._kit
         with kit.watch.part("kill"):
+            if isinstance(self._crash.point, FailPoint):
+                assert self._child is None, "a bot that lives kills itself at a failpoint"
+                kit.control.lose_clients()
+                self._await_disconnect()
+                self._note_failpoint()
+                return
             kit.history.note(
                 "killed", now, life=self._number, point=self._crash.describe(), how="SIGKILL"
             )
@@ -526,20 +536,28 @@ class BotLife:
         kit, child = self._kit, self._require_child()
         self._await_disconnect()
         words = child.last_lines()
-        if self._crash is not None and isinstance(self._crash.point, FailPoint):
-            line = f"failpoint {self._crash.point.name}: kill"
-            if code == -signal.SIGKILL and line in words:
-                kit.history.note_death(
-                    "killed",
-                    self._now(),
-                    life=self._number,
-                    point=self._crash.describe(),
-                    how="failpoint",
-                )
-                return Died(planned=True)
+        point = None if self._crash is None else self._crash.point
+        if (
+            isinstance(point, FailPoint)
+            and code == -signal.SIGKILL
+            and point.words("kill") in words
+        ):
+            self._note_failpoint()
+            return Died(planned=True)
         last = CLOCK.sub("TIME", kit.scrub(words[-1])) if words else ""
         kit.history.note_death("exited", self._now(), life=self._number, code=code, last_words=last)
         return Died(planned=False)
+
+    def _note_failpoint(self) -> None:
+        """Write down that the bot has killed itself at its failpoint."""
+        assert self._crash is not None, "a failpoint that was not planned"
+        self._kit.history.note_death(
+            "killed",
+            self._now(),
+            life=self._number,
+            point=self._crash.describe(),
+            how="failpoint",
+        )
 
     def _await_disconnect(self) -> None:
         """Wait until the broker has noticed that the bot's connections are gone."""
@@ -558,3 +576,9 @@ class BotLife:
     def _require_child(self) -> Child:
         assert self._child is not None, "the bot was not launched"
         return self._child
+
+
+def target_of(crash: Crash | None) -> SystemCall | FailPoint | None:
+    """The point of a crash that whoever watches the bot's calls can hold it at."""
+    point = None if crash is None else crash.point
+    return point if isinstance(point, SystemCall | FailPoint) else None
