@@ -511,14 +511,10 @@ class BotLife:
         assert self._crash is not None, "a kill without a planned crash"
         kit = self._kit
         with kit.watch.part("kill"):
-            if isinstance(self._crash.point, FailPoint):
-                assert self._child is None, "a bot that lives kills itself at a failpoint"
-                kit.control.lose_clients()
-                self._await_disconnect()
-                self._note_failpoint()
-                return
+            # Only in a run that has branched off; elsewhere the bot kills itself there.
+            how = "failpoint" if isinstance(self._crash.point, FailPoint) else "SIGKILL"
             kit.history.note(
-                "killed", now, life=self._number, point=self._crash.describe(), how="SIGKILL"
+                "killed", now, life=self._number, point=self._crash.describe(), how=how
             )
             if self._dart is not None:
                 kit.history.note("landed", now, slug=slug_of(self._crash.point))
@@ -536,28 +532,20 @@ class BotLife:
         kit, child = self._kit, self._require_child()
         self._await_disconnect()
         words = child.last_lines()
-        point = None if self._crash is None else self._crash.point
-        if (
-            isinstance(point, FailPoint)
-            and code == -signal.SIGKILL
-            and point.words("kill") in words
-        ):
-            self._note_failpoint()
-            return Died(planned=True)
+        if self._crash is not None and isinstance(self._crash.point, FailPoint):
+            line = self._crash.point.words("kill")
+            if code == -signal.SIGKILL and line in words:
+                kit.history.note_death(
+                    "killed",
+                    self._now(),
+                    life=self._number,
+                    point=self._crash.describe(),
+                    how="failpoint",
+                )
+                return Died(planned=True)
         last = CLOCK.sub("TIME", kit.scrub(words[-1])) if words else ""
         kit.history.note_death("exited", self._now(), life=self._number, code=code, last_words=last)
         return Died(planned=False)
-
-    def _note_failpoint(self) -> None:
-        """Write down that the bot has killed itself at its failpoint."""
-        assert self._crash is not None, "a failpoint that was not planned"
-        self._kit.history.note_death(
-            "killed",
-            self._now(),
-            life=self._number,
-            point=self._crash.describe(),
-            how="failpoint",
-        )
 
     def _await_disconnect(self) -> None:
         """Wait until the broker has noticed that the bot's connections are gone."""
