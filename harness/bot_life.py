@@ -26,6 +26,7 @@ from harness.faults.copies import Copies
 from harness.history.writer import HistoryWriter, read_belief
 from harness.outages import Outages
 from harness.points import FailPoint, Quiet, SystemCall, WirePoint
+from harness.points.failpoint import name_in, telling
 from harness.points.slugs import slug_of
 from harness.redis_process import RedisProcess
 from harness.sequels import Sequels
@@ -42,7 +43,6 @@ DISCONNECT_SECONDS = 10.0
 CLOCK = re.compile(r"\b\d\d:\d\d:\d\d(?:[.,]\d+)?\b")
 """A time in a bot's last words may be the machine's, which differs from run to run."""
 READY_PAUSE_SECONDS = 0.01
-PASSAGE = re.compile(r"failpoint (\S+): print")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +148,8 @@ class BotLife:
         self._steps = 0
         self._faults_told = 0
         self._since_bar = 0
+        self.tells = kit.goes_on and crash is not None and isinstance(crash.point, FailPoint)
+        """Whether the bot goes by its failpoints and tells of each."""
 
     def __enter__(self) -> Self:
         return self
@@ -212,12 +214,12 @@ class BotLife:
         """Go on from where the bot stands to a later point."""
         self._crash = crash
         if self._calls is not None:
-            self._calls.go_on(crash.point if isinstance(crash.point, SystemCall) else None)
+            self._calls.go_on(target_of(crash))
 
     def stands_at(self, crash: Crash) -> bool:
-        """Whether the bot stands at a point between two bars or at a system call."""
+        """Whether the bot stands at a point that is no message."""
         match crash.point:
-            case SystemCall() as point:
+            case SystemCall() | FailPoint() as point:
                 return self._calls is not None and self._calls.stands_at(point)
             case Quiet() as point:
                 played = self._kit.control.status().bars_played
@@ -228,9 +230,9 @@ class BotLife:
                 return False
 
     def is_past(self, crash: Crash) -> bool:
-        """Whether the bot has gone by a point between two bars or at a system call."""
+        """Whether the bot has gone by a point, or cannot be held there."""
         match crash.point:
-            case SystemCall() as point:
+            case SystemCall() | FailPoint() as point:
                 return self._calls is None or self._calls.is_past(point)
             case Quiet() as point:
                 played = self._kit.control.status().bars_played
@@ -261,7 +263,7 @@ class BotLife:
         told = [each.line() for each in self._calls.passages]
         self._kit.history.note("calls", self._now(), life=self._number, calls=told)
         text = self._kit.log.read_bytes()[self._log_begins :].decode(errors="replace")
-        names = [match[1] for line in text.splitlines() if (match := PASSAGE.fullmatch(line))]
+        names = [name for line in text.splitlines() if (name := name_in(line)) is not None]
         self._kit.history.note("passages", self._now(), life=self._number, names=names)
 
     def stop(self) -> None:
@@ -329,10 +331,11 @@ class BotLife:
     def _launch(self) -> Child:
         kit = self._kit
         environment = kit.session.environment
-        if self._crash is not None and isinstance(self._crash.point, FailPoint):
-            environment["FAILPOINTS"] = self._crash.point.terms()
-        elif kit.learns:
-            environment["FAILPOINTS"] = ";".join(f"{name}=print" for name in kit.failpoints)
+        point = None if self._crash is None else self._crash.point
+        if isinstance(point, FailPoint) and not kit.goes_on:
+            environment["FAILPOINTS"] = point.terms()
+        elif kit.learns or self.tells:
+            environment["FAILPOINTS"] = telling(kit.failpoints)
         self._log_begins = kit.log.stat().st_size if kit.log.exists() else 0
         kit.history.note("launched", self._now(), life=self._number)
         command = kit.bot.trade_command(kit.session)
@@ -351,15 +354,15 @@ class BotLife:
             environment=environment,
             pass_fds=hand.descriptors,
         )
-        point = None if self._crash is None else self._crash.point
         self._calls = Supervisor(
             listener,
             folder=kit.session.state_dir,
             servers=kit.servers(),
             now=lambda: self._time,
-            target=point if isinstance(point, SystemCall) else None,
+            target=target_of(self._crash),
             goes_on=kit.goes_on,
             faults=[each for each in self._case.call_faults if each.life == self._number],
+            tells=self.tells,
         )
         return self._child
 
@@ -367,6 +370,7 @@ class BotLife:
         """Whether this life is run under the supervisor."""
         return (
             self._kit.learns
+            or self.tells
             or self._dart is not None
             or (self._crash is not None and isinstance(self._crash.point, SystemCall))
             or any(fault.life == self._number for fault in self._case.call_faults)
@@ -509,8 +513,10 @@ class BotLife:
         assert self._crash is not None, "a kill without a planned crash"
         kit = self._kit
         with kit.watch.part("kill"):
+            # Only in a run that has branched off; elsewhere the bot kills itself there.
+            how = "failpoint" if isinstance(self._crash.point, FailPoint) else "SIGKILL"
             kit.history.note(
-                "killed", now, life=self._number, point=self._crash.describe(), how="SIGKILL"
+                "killed", now, life=self._number, point=self._crash.describe(), how=how
             )
             if self._dart is not None:
                 kit.history.note("landed", now, slug=slug_of(self._crash.point))
@@ -529,7 +535,7 @@ class BotLife:
         self._await_disconnect()
         words = child.last_lines()
         if self._crash is not None and isinstance(self._crash.point, FailPoint):
-            line = f"failpoint {self._crash.point.name}: kill"
+            line = self._crash.point.words("kill")
             if code == -signal.SIGKILL and line in words:
                 kit.history.note_death(
                     "killed",
@@ -560,3 +566,9 @@ class BotLife:
     def _require_child(self) -> Child:
         assert self._child is not None, "the bot was not launched"
         return self._child
+
+
+def target_of(crash: Crash | None) -> SystemCall | FailPoint | None:
+    """The point of a crash that whoever watches the bot's calls can hold it at."""
+    point = None if crash is None else crash.point
+    return point if isinstance(point, SystemCall | FailPoint) else None

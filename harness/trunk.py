@@ -6,6 +6,9 @@ this point leaves them, in a folder of their own, and a fork of the broker with 
 killed process leaves is what the kernel has of it (crash-model.md section 4), and that is what is
 copied; the bot that is restarted is a new process as ever. A branch writes the bytes that the
 history of a real kill has, and a sweep kills for real wherever a branch does not pass.
+
+At a failpoint the bot is held in the words with which it tells that it passes there, so a run whose
+first point is one has all of them told. It does nothing else differently; only its log is longer.
 """
 
 import contextlib
@@ -28,9 +31,10 @@ from harness.faults.apply import needs_copies
 from harness.faults.keys import dump_keys
 from harness.history.writer import HistoryWriter
 from harness.outages import Outages
-from harness.points import Quiet, SystemCall
+from harness.points import CrashPoint, FailPoint, Quiet, SystemCall
+from harness.points.failpoint import name_in
 from harness.redis_process import RedisProcess, running_redis
-from harness.runner import RunFolder, headline, prepared
+from harness.runner import RunFolder, failpoints_of, headline, prepared
 from harness.targets import BotSpec, Session
 from harness.targets.process import END_SECONDS, Child, Launcher
 from harness.targets.sockets import LoopbackQueues
@@ -42,7 +46,7 @@ def branches_off(case: Case) -> bool:
     if not case.crashes or case.call_faults or case.outages:
         return False
     first = case.crashes[0]
-    return isinstance(first.point, SystemCall | Quiet) and not any(
+    return isinstance(first.point, SystemCall | Quiet | FailPoint) and not any(
         needs_copies(crash.storage) for crash in case.crashes
     )
 
@@ -95,18 +99,31 @@ class Trunk:
             return True
         if self._life is not None and self._life.is_past(crash):
             return False
-        if self._life is None:
-            self._life = BotLife(self._kit, self.case, number=1, crash=crash)
-            self._cleanup.enter_context(self._life)
-            stops = self._life.stops()
-            self._cleanup.callback(stops.close)
-            self._stops = stops
-        else:
+        if self._life is not None:
             self._life.go_on(crash)
+        elif not self._begin(crash):
+            return False
         self._ended = next(self._stops, None) is None
-        if not self._ended and not self._life.stands_at(crash):
+        if not self._ended and not self._stands_at(crash):
             raise HarnessError(f"the run stands elsewhere than {crash.describe()}")
         return not self._ended
+
+    def _begin(self, crash: Crash) -> bool:
+        """Make the bot's life ready to begin; False when it has no such failpoint."""
+        if isinstance(crash.point, FailPoint):
+            names = failpoints_of(self._bot, self._kit.launcher)
+            if crash.point.name not in names:
+                return False
+            self._kit = replace(self._kit, failpoints=names)
+        self._life = BotLife(self._kit, self.case, number=1, crash=crash)
+        self._cleanup.enter_context(self._life)
+        stops = self._life.stops()
+        self._cleanup.callback(stops.close)
+        self._stops = stops
+        return True
+
+    def _stands_at(self, crash: Crash) -> bool:
+        return self._life is not None and self._life.stands_at(crash)
 
     @contextlib.contextmanager
     def branch(self, case: Case, bot: BotSpec, files: RunFolder) -> Iterator[Equipment]:
@@ -123,9 +140,10 @@ class Trunk:
         kit, root = self._kit, files.root.resolve()
         root.mkdir(parents=True)
         copy_tree(Path(kit.session.state_dir), root / "state")
-        for name in (Path(kit.session.watchlist).name, kit.log.name):
-            if (self._folder / name).exists():
-                shutil.copy(self._folder / name, root / name)
+        watchlist = Path(kit.session.watchlist).name
+        shutil.copy(self._folder / watchlist, root / watchlist)
+        if kit.log.exists():
+            self._copy_log(root / kit.log.name, case.crashes[0].point)
         kit.history.drain()
         with contextlib.ExitStack() as cleanup:
             redis: RedisProcess | None = None
@@ -154,6 +172,12 @@ class Trunk:
                 redis=redis,
                 goes_on=False,
             )
+
+    def _copy_log(self, target: Path, point: CrashPoint) -> None:
+        """Write the log as a bot that was killed at this point has left it."""
+        log = self._kit.log.read_bytes()
+        told = self._life is not None and self._life.tells
+        target.write_bytes(log_of_a_kill(log, point) if told else log)
 
     def _await_redis(self, redis: RedisProcess) -> None:
         """Wait until Redis has done everything that the bot has sent."""
@@ -258,6 +282,22 @@ def copy_tree(source: Path, target: Path) -> None:
                 continue
             shutil.copy2(found, here / name, follow_symlinks=False)
             names[told.st_dev, told.st_ino] = here / name
+
+
+def log_of_a_kill(log: bytes, point: CrashPoint) -> bytes:
+    """The log of a bot that was killed at a point, from that of one that has told its passages.
+
+    Args:
+        log: that of the one; of the words that tell the last passage it has at most a beginning.
+        point: where the other was killed; at a failpoint it has said so.
+    """
+    *lines, begun = log.split(b"\n")
+    kept = [line for line in lines if name_in(line.decode(errors="replace")) is None]
+    if not isinstance(point, FailPoint):
+        return b"\n".join([*kept, begun])
+    if point.words("print").encode().startswith(begun):
+        begun = b""
+    return b"\n".join([*kept, begun]) + f"{point.words('kill')}\n".encode()
 
 
 def told_time(line: str) -> datetime:

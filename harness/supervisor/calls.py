@@ -14,8 +14,9 @@ from pathlib import Path
 from harness.errors import HarnessError
 from harness.points.syscall import Call
 from harness.supervisor.kernel import Waiting, duplicate, link_of, memory, path_of, text_at
-from harness.supervisor.numbers import of_this_machine
+from harness.supervisor.numbers import NOT_ON_STANDARD_STREAMS, of_this_machine
 
+STANDARD_ERROR = 2
 PAGE_BYTES = 4096
 SEND_SECONDS = 10.0
 FAILS_ALIKE = frozenset(
@@ -167,6 +168,20 @@ def pieces_of(reported: Reported) -> list[tuple[int, int]]:
 def _vectors(pid: int, address: int, count: int) -> list[tuple[int, int]]:
     raw = memory(pid, address, VECTOR.size * count)
     return [(base, length) for base, length in VECTOR.iter_unpack(raw)]
+
+
+def is_complaint(reported: Reported) -> bool:
+    """Whether a call writes to standard error, whatever that is."""
+    return reported.descriptor == STANDARD_ERROR and reported.name in NOT_ON_STANDARD_STREAMS
+
+
+def words_of(reported: Reported) -> bytes:
+    """The bytes that a write or a send means to write.
+
+    Raises:
+        HarnessError: its process cannot be looked into.
+    """
+    return _content(reported, None)
 
 
 def bytes_until_page_end(reported: Reported) -> int | None:

@@ -28,7 +28,7 @@ ALLOW = 0x7FFF0000
 NOTIFY = 0x7FC00000
 NUMBER_AT, MACHINE_AT, FIRST_ARGUMENT_AT = 0, 4, 16
 WRITING_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
-STANDARD_STREAMS = 2
+STANDARD_OUTPUT = 1
 
 Instruction = tuple[int, int, int, int]
 
@@ -106,7 +106,7 @@ def program(machine: int, calls: dict[str, int]) -> list[Instruction]:
             place = FIRST_ARGUMENT_AT + 8 * known.FLAGS_AT[name]
             test: Instruction = (JUMP_ANY_BIT, 0, 1, WRITING_FLAGS)
         elif name in known.NOT_ON_STANDARD_STREAMS:
-            place, test = FIRST_ARGUMENT_AT, (JUMP_GREATER, 0, 1, STANDARD_STREAMS)
+            place, test = FIRST_ARGUMENT_AT, (JUMP_GREATER, 0, 1, STANDARD_OUTPUT)
         else:
             code += [(JUMP_EQUAL, 0, 1, number), (RETURN, 0, 0, NOTIFY)]
             continue

@@ -1,7 +1,8 @@
 """Answers for the system calls of one life of a bot: counts them, and holds the one to die at.
 
 Every reported call waits for us, so what the bot does is seen in one order, whatever its threads.
-The number of a call is that of its kind on its role of file at the market's present time.
+The number of a call is that of its kind on its role of file at the market's present time. What is
+written to standard error is no call that counts; it tells which failpoints are passed.
 """
 
 import contextlib
@@ -16,11 +17,22 @@ from datetime import datetime
 
 from harness.errors import HarnessError
 from harness.faults.calls import CallFault
+from harness.points.failpoint import FailPoint
 from harness.points.syscall import Call, Side, SystemCall
-from harness.supervisor.calls import Reported, bytes_until_page_end, carry_out, read_call, size_of
-from harness.supervisor.kernel import duplicate, fail, let_go, receive, succeed
+from harness.supervisor.calls import (
+    Reported,
+    bytes_until_page_end,
+    carry_out,
+    is_complaint,
+    read_call,
+    size_of,
+    words_of,
+)
+from harness.supervisor.kernel import Waiting, duplicate, fail, let_go, receive, succeed
+from harness.supervisor.passages import Passages
 from harness.supervisor.roles import role_of
 
+Target = SystemCall | FailPoint
 ORDER = {Side.BEFORE: 0, Side.SHORT: 1, Side.AFTER: 2}
 
 
@@ -81,6 +93,19 @@ class Stop:
     cut: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Where the bot is held in the words that tell a passage of a failpoint.
+
+    Attributes:
+        waiting: the write that it waits in.
+        point: what it tells.
+    """
+
+    waiting: Waiting
+    point: FailPoint
+
+
 class Supervisor:
     """The one who answers. Not a thread: whoever waits for the bot calls `serve`.
 
@@ -92,6 +117,7 @@ class Supervisor:
         target: the point to hold the bot at.
         goes_on: the bot is not killed there but goes on to the next one.
         faults: the calls that are to fail.
+        tells: the bot tells which failpoints it passes; otherwise it cannot be held at one.
     """
 
     def __init__(
@@ -101,9 +127,10 @@ class Supervisor:
         folder: str,
         servers: Mapping[int, str],
         now: Callable[[], datetime],
-        target: SystemCall | None = None,
+        target: Target | None = None,
         goes_on: bool = False,
         faults: Sequence[CallFault] = (),
+        tells: bool = False,
     ) -> None:
         self._listener = listener
         self._folder = folder
@@ -112,6 +139,7 @@ class Supervisor:
         self._target = target
         self._goes_on = goes_on
         self._faults = tuple(faults)
+        self._told = Passages() if tells else None
         self._poll = select.poll()
         self._poll.register(listener, select.POLLIN)
         self._roles: dict[str, str | None] = {}
@@ -123,7 +151,7 @@ class Supervisor:
         """The faults that have happened."""
         self.holds_next = False
         """Whether the bot is to be held at whatever call comes next."""
-        self._stop: Stop | None = None
+        self._stop: Stop | Telling | None = None
         self._past = False
 
     def fileno(self) -> int:
@@ -135,33 +163,43 @@ class Supervisor:
         """Whether the bot stands at its target; only `go_on` lets it go from there."""
         return self._stop is not None
 
-    def go_on(self, target: SystemCall | None) -> None:
+    def go_on(self, target: Target | None) -> None:
         """Let the bot go on to a later point than where it is held, if it is.
 
         Of a call that is not the last of its instant, and whose effect is on files alone, the
         state after it is that before the next call: the bot is held there.
         """
         self._target, self._past, stop = target, False, self._stop
-        if stop is None:
+        if stop is None or (isinstance(stop, Telling) and stop.point == target):
             return
         self._stop = None
-        if target is not None and stop.passage.is_that_of(target):
+        if isinstance(stop, Telling):
+            let_go(self._listener, stop.waiting)
+            return
+        if isinstance(target, SystemCall) and stop.passage.is_that_of(target):
             self._stand(stop, target.side)
         if not self.held and not self._past:
             self._finish(stop)
 
-    def is_past(self, target: SystemCall) -> bool:
-        """Whether the bot has gone by a point."""
+    def is_past(self, target: Target) -> bool:
+        """Whether the bot has gone by a point, or cannot be held there."""
         stop = self._stop
-        if stop is not None and stop.passage.is_that_of(target):
+        if isinstance(target, FailPoint):
+            here = isinstance(stop, Telling) and stop.point == target
+            return self._told is None or (self._told.has_told(target) and not here)
+        if isinstance(stop, Stop) and stop.passage.is_that_of(target):
             return ORDER[stop.side] > ORDER[target.side]
         number = self._at_time[target.call, target.role, target.time]
         return target.occurrence <= number
 
-    def stands_at(self, target: SystemCall) -> bool:
+    def stands_at(self, target: Target) -> bool:
         """Whether the bot is where a kill at this point would leave it."""
         stop = self._stop
-        here = stop is not None and stop.passage.is_that_of(target) and stop.side is target.side
+        if isinstance(target, FailPoint):
+            return isinstance(stop, Telling) and stop.point == target
+        here = (
+            isinstance(stop, Stop) and stop.passage.is_that_of(target) and stop.side is target.side
+        )
         return here or self.stands_after(target)
 
     def stands_after(self, target: SystemCall) -> bool:
@@ -196,6 +234,9 @@ class Supervisor:
             served += 1
             try:
                 reported = read_call(waiting)
+                if is_complaint(reported):
+                    self._hear(reported)
+                    continue
                 role = self._role(reported)
             except (HarnessError, FileNotFoundError):
                 # It was killed while we looked; a living one is let through unseen, never stuck.
@@ -206,6 +247,15 @@ class Supervisor:
             else:
                 self._count(reported, role)
         return served
+
+    def _hear(self, reported: Reported) -> None:
+        """Let the bot write to standard error, unless it tells of the passage to hold it at."""
+        heard = None if self._told is None else self._told.hear(words_of(reported))
+        target = self._target
+        if isinstance(target, FailPoint) and heard == (target.name, target.occurrence):
+            self._stop = Telling(reported.waiting, target)
+        else:
+            let_go(self._listener, reported.waiting)
 
     def _role(self, reported: Reported) -> str | None:
         if reported.paths or not reported.link.startswith("socket:"):
@@ -269,7 +319,9 @@ class Supervisor:
         if self.holds_next:
             return Side.BEFORE
         target = self._target
-        return target.side if target is not None and passage.is_that_of(target) else None
+        return (
+            target.side if isinstance(target, SystemCall) and passage.is_that_of(target) else None
+        )
 
     def _answer(self, reported: Reported, role: str) -> None:
         number = self._in_life[reported.call, role]

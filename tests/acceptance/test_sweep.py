@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from harness.dart import Dart
 from harness.explore.plan import spread
 from harness.explore.trial import Trial
-from harness.points import Quiet, Side, SystemCall
+from harness.points import FailPoint, Quiet, Side, SystemCall
 from harness.result import Verdict
 from harness.scenario import STORES
 from harness.sweep import Depth, Sweep, first_difference
@@ -25,6 +26,8 @@ from tests.support.commands import Run
 BROKEN = Path("scenarios/gallery/intent_after_send.py")
 FIRST_SEND = "send.broker-socket.1.20251006T100030"
 """With which this trader enters; what it remembers of it comes later."""
+DIGITS = re.compile(r"\d+")
+"""Times and ports are other ones in each run."""
 SPREAD = 4
 DARTS = 3
 OURS = frozenset({"landed", "case"})
@@ -39,6 +42,10 @@ def shop() -> Iterator[Workshop]:
 
 def sweep_of(shop: Workshop, store: str) -> Sweep:
     return shop.sweep(SCENARIO, store, bot=BotSpec.reference(), depth=Depth())
+
+
+def log_of(history: Path) -> str:
+    return (history.parent / "bot.log").read_text(encoding="utf-8")
 
 
 def events(path: Path) -> list[dict[str, Any]]:
@@ -62,12 +69,70 @@ def test_a_branch_has_the_history_of_a_real_kill(shop: Workshop, store: str) -> 
     sides = [[kill for kill in calls if kill.point.side is side] for side in Side]  # type: ignore[union-attr]
     chosen = sorted((kill for kills in sides for kill in spread(kills, 2)), key=calls.index)
     quiet = [kill for kill in sweep.learned().kills if isinstance(kill.point, Quiet)]
-    for kill in (*chosen, quiet[-3]):
+    passages = [kill for kill in sweep.learned().kills if isinstance(kill.point, FailPoint)]
+    for kill in (*chosen, quiet[-3], *spread(passages, SPREAD)):
         case = SCENARIO.case(store, trial=str(Trial(kills=(kill,))))
         branch = sweep._branch(case)
         assert branch is not None, str(kill)
         assert first_difference(sweep.play(Trial(kills=(kill,))), branch) is None, str(kill)
         assert not (branch.parent / "tape.csv").exists(), "it began in the middle"
+
+
+def test_the_log_of_a_branch_at_a_failpoint_is_that_of_a_real_kill(shop: Workshop) -> None:
+    sweep = sweep_of(shop, "json")
+    trial = Trial.parse("kill=passage.state.renamed.3")
+    branch = sweep._branch(SCENARIO.case("json", trial=str(trial)))
+    assert branch is not None
+    here, there = [DIGITS.sub("0", log_of(path)) for path in (branch, sweep.play(trial))]
+    assert "failpoint state.renamed: kill" in here.splitlines()
+    assert here == there
+
+
+def test_failpoints_have_a_run_of_their_own_to_branch_off(shop: Workshop) -> None:
+    sweep = sweep_of(shop, "json")
+    calls = [kill for kill in sweep.learned().kills if isinstance(kill.point, SystemCall)]
+    first, last = Trial(kills=(calls[0],)), Trial(kills=(calls[-1],))
+    passages = [
+        Trial.parse(f"kill=passage.{name}.1") for name in ("order.sent.entry", "fill.saved")
+    ]
+    sweep.close()
+    runs = [
+        sweep._trunk_at(SCENARIO.case("json", trial=str(trial)))
+        for trial in (first, *passages, last)
+    ]
+    assert None not in runs
+    assert runs[0] is not runs[1], "the bot does not tell its failpoints in the first"
+    assert runs[1] is runs[2] is runs[3]
+    branch = sweep._branch(SCENARIO.case("json", trial=str(last)), asks=True)
+    assert branch is not None
+    assert first_difference(sweep.play(last), branch) is None
+    assert DIGITS.sub("0", log_of(branch)) == DIGITS.sub("0", log_of(sweep.play(last)))
+
+
+def test_a_bot_without_failpoints_begins_at_the_beginning(tmp_path: Path) -> None:
+    mute = BotSpec.reference().model_copy(update={"failpoints": None})
+    trial = Trial.parse("kill=passage.order.sent.entry.1")
+    with workshop(tmp_path / "mute") as shop:
+        sweep = shop.sweep(SCENARIO, "json", bot=mute, depth=Depth())
+        assert sweep._trunk_at(SCENARIO.case("json", trial=str(trial))) is None
+        result = sweep.run(trial)
+    assert (result.verdict, result.kill_points) == (
+        Verdict.PASS,
+        ("at the 1st passage of order.sent.entry",),
+    )
+
+
+def test_a_bot_that_tells_no_passage_begins_at_the_beginning(tmp_path: Path) -> None:
+    reference = BotSpec.reference()
+    deaf = ("env", "-u", "FAILPOINTS", *reference.trade)
+    bot = reference.model_copy(update={"trade": deaf})
+    trial = Trial.parse("kill=passage.order.sent.entry.1")
+    with workshop(tmp_path / "deaf") as shop:
+        sweep = shop.sweep(SCENARIO, "json", bot=bot, depth=Depth())
+        assert sweep._trunk_at(SCENARIO.case("json", trial=str(trial))) is None
+        result = sweep.run(trial)
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "never reached: at the 1st passage of order.sent.entry" in result.reasons[0]
 
 
 def test_what_a_branch_finds_is_shown_by_a_real_kill(tmp_path: Path) -> None:

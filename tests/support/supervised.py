@@ -13,7 +13,7 @@ from harness.clock import Deadline
 from harness.faults.calls import CallFault
 from harness.points.syscall import SystemCall
 from harness.supervisor.launching import await_filter
-from harness.supervisor.supervisor import Supervisor
+from harness.supervisor.supervisor import Supervisor, Target
 
 INSTALL = Path(__file__).parents[2] / "harness" / "supervisor" / "install.py"
 NOON = datetime(2025, 10, 6, 16, tzinfo=UTC)
@@ -44,22 +44,29 @@ def supervise(
     program: str,
     folder: Path,
     *,
-    target: SystemCall | None = None,
+    target: Target | None = None,
     faults: Sequence[CallFault] = (),
     servers: dict[int, str] | None = None,
-    then: Sequence[SystemCall] = (),
+    then: Sequence[Target] = (),
+    tells: bool = False,
+    complaints: Path | None = None,
 ) -> Run:
     """Run a Python program in `folder` under the supervisor until it ends or is held.
 
-    With `then` it goes on from its target to each of these points in turn, and to its end.
+    With `then` it goes on from its target to each of these points in turn, and to its end. With
+    `complaints` its standard error is that file.
     """
+    stderr = None if complaints is None else os.open(complaints, os.O_WRONLY | os.O_CREAT)
     ready_read, ready_write = os.pipe()
     go_read, go_write = os.pipe()
     process = subprocess.Popen(
         [sys.executable, "-c", BEGIN + program, str(ready_write), str(go_read)],
         cwd=folder,
         pass_fds=(ready_write, go_read),
+        stderr=stderr,
     )
+    if stderr is not None:
+        os.close(stderr)
     os.close(ready_write)
     os.close(go_read)
     listener = await_filter(process.pid, ready_read, go_write)
@@ -73,6 +80,7 @@ def supervise(
         target=target,
         goes_on=bool(then),
         faults=faults,
+        tells=tells,
     )
     deadline = Deadline(20)
     looks: list[dict[str, bytes]] = []

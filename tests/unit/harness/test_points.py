@@ -13,6 +13,7 @@ from harness.points import (
     sent,
     unsent,
 )
+from harness.points.failpoint import name_in, telling
 from harness.points.words import ordinal
 from tests.unit.harness.stories import OPEN
 
@@ -47,6 +48,25 @@ def test_a_quiet_point_needs_a_time_zone() -> None:
 def test_a_failpoint_is_told_to_let_earlier_passages_go() -> None:
     assert FailPoint(name="intents.saved").terms() == "intents.saved=1*kill"
     assert FailPoint(name="fill.saved", occurrence=3).terms() == "fill.saved=2*off->1*kill"
+
+
+def test_failpoints_that_tell_their_passages_are_heard() -> None:
+    assert telling(["intents.saved", "fill.saved"]) == "intents.saved=print;fill.saved=print"
+    assert name_in(FailPoint(name="fill.saved", occurrence=3).words("print")) == "fill.saved"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        FailPoint(name="fill.saved").words("kill"),
+        "failpoint fill.saved: print ",
+        "12:00 failpoint fill.saved: print",
+        "failpoint : print",
+        "",
+    ],
+)
+def test_other_words_tell_no_passage(line: str) -> None:
+    assert name_in(line) is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness.faults.calls import CallFault
+from harness.points import FailPoint
 from harness.points.syscall import Side, SystemCall
+from harness.supervisor.passages import Passages
 from harness.supervisor.roles import BROKER_SOCKET
 from tests.support.supervised import NOON, supervise
 
@@ -265,3 +267,84 @@ def test_a_point_that_lies_behind_is_known(tmp_path: Path) -> None:
     assert not supervisor.is_past(second)
     assert not supervisor.is_past(point("write", "temporary file", 2, Side.AFTER))
     assert not supervisor.is_past(point("fsync", "temporary file", 2))
+
+
+TELLS = """
+def passes(name):
+    os.write(2, f"failpoint {name}: print\\n".encode())
+
+file = os.open("state.json", os.O_WRONLY | os.O_CREAT, 0o600)
+for letter in (b"a", b"b", b"c"):
+    passes("saving")
+    os.write(file, letter)
+    passes("saved")
+"""
+TOLD = "failpoint saving: print\nfailpoint saved: print\n"
+
+
+def passage(name: str, occurrence: int = 1) -> FailPoint:
+    return FailPoint(name=name, occurrence=occurrence)
+
+
+def test_a_program_is_held_where_it_tells_of_a_failpoint(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    log = tmp_path / "log"
+    third = point("write", "state file", 3)
+    same = passage("saved", 2)
+    run = supervise(
+        TELLS,
+        tmp_path / "state",
+        target=passage("saving", 2),
+        then=[same, same, passage("saving", 3), third, passage("saved", 3)],
+        tells=True,
+        complaints=log,
+    )
+    assert run.code == 0
+    written = [look["state.json"] for look in run.looks]
+    assert written == [b"a", b"ab", b"ab", b"ab", b"ab", b"abc"]
+    assert log.read_text() == TOLD * 3, "everything is written once, in the end"
+
+
+def test_words_on_standard_error_are_no_calls(tmp_path: Path) -> None:
+    # The log lies in the state folder, which is the worst that a bot can do.
+    run = supervise(TELLS, tmp_path, complaints=tmp_path / "state.txt")
+    seen = [(each.call, each.occurrence) for each in run.supervisor.passages]
+    assert seen == [("open", 1), ("write", 1), ("write", 2), ("write", 3)]
+    assert (tmp_path / "state.txt").read_text() == TOLD * 3
+    assert run.supervisor.is_past(passage("saving", 9)), "who is not told cannot hold it there"
+
+
+def test_a_dead_program_has_not_written_what_it_was_held_in(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    run = supervise(TELLS, tmp_path, target=passage("saved"), tells=True, complaints=log)
+    supervisor = run.supervisor
+    assert run.code == -signal.SIGKILL
+    assert log.read_text() == "failpoint saving: print\n"
+    assert supervisor.stands_at(passage("saved"))
+    assert not supervisor.stands_at(passage("saving"))
+    assert [supervisor.is_past(passage("saving", number)) for number in (1, 2)] == [True, False]
+    assert [supervisor.is_past(passage("saved", number)) for number in (1, 2)] == [False, False]
+
+
+def test_a_passage_may_be_told_in_pieces() -> None:
+    told = Passages()
+    pieces = (b"failpoint ", b"fill", b": print", b"\n")
+    assert [told.hear(each) for each in pieces] == [None, None, None, ("fill", 1)]
+    assert told.has_told(passage("fill"))
+    assert told.hear(b"failpoint fill: print\n") == ("fill", 2)
+    assert not told.has_told(passage("fill", 3))
+
+
+def test_at_a_passage_that_was_told_later_nobody_stands() -> None:
+    told = Passages()
+    assert told.hear(b"failpoint fill: print\nfailpoint save: print\n") is None
+    assert told.hear(b"failpoint fill: print\nfailp") is None
+    assert told.has_told(passage("fill", 2))
+    assert told.has_told(passage("save"))
+
+
+def test_other_words_are_no_passage() -> None:
+    told = Passages()
+    words = (b"\n", b"failpoint fill: kill\n", b"\xff failpoint fill: print\n", b"fill\n")
+    assert [told.hear(each) for each in words] == [None] * 4
+    assert not told.has_told(passage("fill"))

@@ -11,7 +11,7 @@ from harness.faults.storage import Stale
 from harness.history.writer import HistoryWriter
 from harness.points.slugs import parse_point
 from harness.sweep import place_of, share
-from harness.trunk import branches_off, copy_tree
+from harness.trunk import branches_off, copy_tree, log_of_a_kill
 from scenarios.test_every_point import SCENARIO
 
 CALL = "before.rename.state-file.1.20251006T100145"
@@ -48,12 +48,13 @@ def test_two_names_of_one_file_stay_two_names_of_one_in_a_copy(tmp_path: Path) -
         (f"kill={CALL}+stop-fills", True),
         ("kill=quiet.20251006T100145/kill=passage.order.sent.entry.1", True),
         ("kill=processed.placeOrder.1", False),
-        ("kill=passage.order.sent.entry.1", False),
+        ("kill=passage.order.sent.entry.1", True),
+        ("kill=processed.placeOrder.1/kill=passage.order.sent.entry.1", False),
         (f"fail=ENOSPC.write.temporary-file.3/kill={CALL}", False),
         ("", False),
     ],
 )
-def test_a_run_branches_off_at_a_call_or_between_bars(trial: str, wanted: bool) -> None:
+def test_a_run_branches_off_at_a_call_a_failpoint_or_between_bars(trial: str, wanted: bool) -> None:
     assert branches_off(case_of(trial)) is wanted
 
 
@@ -64,6 +65,26 @@ def test_a_run_that_needs_an_older_copy_of_the_files_begins_at_the_beginning() -
     assert branches_off(case)
     assert not branches_off(case.model_copy(update={"crashes": (stale,)}))
     assert not branches_off(case.model_copy(update={"crashes": (plain, stale)}))
+
+
+@pytest.mark.parametrize(
+    ("log", "left"),
+    [
+        (b"one\nfailpoint a: print\ntwo\n", b"one\ntwo\nfailpoint b: kill\n"),
+        (b"failpoint a: print\n\xff\nfailpoint b: pri", b"\xff\nfailpoint b: kill\n"),
+        (b"failpoint b: print\nbegun", b"begunfailpoint b: kill\n"),
+        (b"", b"failpoint b: kill\n"),
+    ],
+)
+def test_a_log_that_told_its_passages_becomes_that_of_a_bot_that_killed_itself(
+    log: bytes, left: bytes
+) -> None:
+    assert log_of_a_kill(log, parse_point("passage.b.2")) == left
+
+
+def test_a_log_that_told_its_passages_says_nothing_of_them_after_another_kill() -> None:
+    log = b"one\nfailpoint a: print\ntwo"
+    assert log_of_a_kill(log, parse_point(CALL)) == b"one\ntwo"
 
 
 def test_a_history_goes_on_from_the_lines_of_another(tmp_path: Path) -> None:
