@@ -38,16 +38,19 @@ class Beliefs:
             self._told[memory] = told
 
 
-def memory_of(words: Sequence[str], folder: Path, *, redis_url: str = "") -> str:
+def memory_of(
+    words: Sequence[str], folder: Path, *, redis_url: str = "", names: Sequence[str] = ()
+) -> str:
     """A digest of a command and of everything that the bot has on disk or in Redis.
 
     Args:
         words: the command and its variables, without what differs from run to run.
         folder: the bot's state folder.
         redis_url: its Redis; empty when it has none.
+        names: see `remains_of`.
 
     Raises:
         HarnessError: Redis does not answer.
     """
-    remains = remains_of(folder, redis_url=redis_url)
+    remains = remains_of(folder, redis_url=redis_url, names=names)
     return hashlib.sha256(json.dumps([*words, remains]).encode()).hexdigest()

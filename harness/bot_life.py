@@ -307,7 +307,7 @@ class BotLife:
         words = [kit.scrub(word) for word in (*command, *map(str, environment.items()))]
         folder, beliefs, memory = Path(session.state_dir), kit.beliefs, ""
         if beliefs is not None:
-            memory = memory_of(words, folder, redis_url=session.redis_url)
+            memory = memory_of(words, folder, redis_url=session.redis_url, names=kit.bot.names)
             known = beliefs.known(memory)
             if known is not None:
                 return known
@@ -315,7 +315,7 @@ class BotLife:
             *kit.launcher.run_to_end(command, seconds=STATE_SECONDS, environment=environment)
         )
         if beliefs is not None:
-            after = memory_of(words, folder, redis_url=session.redis_url)
+            after = memory_of(words, folder, redis_url=session.redis_url, names=kit.bot.names)
             beliefs.learn(memory, told, after=after)
         return told
 

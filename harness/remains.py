@@ -8,26 +8,34 @@ and the index of the log is made anew by whoever opens it first.
 
 import contextlib
 import hashlib
+import itertools
 import json
+import re
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.faults.keys import dump_keys
+from harness.faults.keys import read_values
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 LOG, INDEX = "-wal", "-shm"
+NAME = b"NAME"
+Part = tuple[list[str | int], bytes]
 
 
-def remains_of(folder: Path, *, redis_url: str = "", exact: bool = False) -> str:
+def remains_of(
+    folder: Path, *, redis_url: str = "", exact: bool = False, names: Sequence[str] = ()
+) -> str:
     """A digest of everything that a bot has on disk and in Redis while it does not run.
 
     Args:
         folder: the bot's state folder; one that is not there has nothing in it.
         redis_url: its Redis; empty when it has none.
         exact: take the bytes of SQLite's files as they are: somebody is about to damage them.
+        names: regular expressions for what only names one process, as `BotSpec` has them; each
+            place where one fits counts as the same.
 
     Returns:
         hexadecimal digits.
@@ -36,17 +44,19 @@ def remains_of(folder: Path, *, redis_url: str = "", exact: bool = False) -> str
         HarnessError: Redis does not answer.
     """
     digest = hashlib.sha256()
-    for told, content in _parts(folder, exact=exact):
+    patterns = [re.compile(name.encode()) for name in names]
+    values = read_values(redis_url) if redis_url else {}
+    keys: list[Part] = [(["key", key], value) for key, value in values.items()]
+    for told, found in itertools.chain(_parts(folder, exact=exact), keys):
+        content = found
+        for pattern in patterns:
+            content = pattern.sub(NAME, content)
         digest.update(json.dumps([*told, len(content)]).encode())
         digest.update(content)
-    if redis_url:
-        for key, value in dump_keys(redis_url).items():
-            digest.update(json.dumps(["key", key, len(value)]).encode())
-            digest.update(value)
     return digest.hexdigest()
 
 
-def _parts(folder: Path, *, exact: bool) -> Iterator[tuple[list[str | int], bytes]]:
+def _parts(folder: Path, *, exact: bool) -> Iterator[Part]:
     """Everything in a folder in the order of its paths: what is told of it, and its content."""
     if not folder.is_dir():
         return

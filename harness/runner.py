@@ -195,7 +195,7 @@ class Tale:
             return False
         kit, case = self._kit, self._case
         broker = kit.control.fingerprint(counts=counts_matter(case, life))
-        remains = left_behind(case, kit.session, life=life, broker=broker)
+        remains = left_behind(case, kit.session, life=life, broker=broker, names=kit.bot.names)
         lines = self._sequels.known(remains)
         if lines is None:
             kit.history.drain()

@@ -83,7 +83,9 @@ def counts_matter(case: Case, life: int) -> bool:
     )
 
 
-def left_behind(case: Case, session: Session, *, life: int, broker: str) -> str:
+def left_behind(
+    case: Case, session: Session, *, life: int, broker: str, names: Sequence[str] = ()
+) -> str:
     """A digest of what the crash of a life has left, and of what is planned from there on.
 
     Args:
@@ -91,6 +93,7 @@ def left_behind(case: Case, session: Session, *, life: int, broker: str) -> str:
         session: where the bot's files are.
         life: which of the bot's lives has ended, from 1.
         broker: the broker's own digest, without clients.
+        names: see `remains_of`.
 
     Raises:
         HarnessError: Redis does not answer.
@@ -106,6 +109,7 @@ def left_behind(case: Case, session: Session, *, life: int, broker: str) -> str:
         Path(session.state_dir),
         redis_url=session.redis_url,
         exact=crash.storage is not None or bool(planned),
+        names=names,
     )
     whole = json.dumps([around, life, meanwhile, planned, broker, remains])
     return hashlib.sha256(whole.encode()).hexdigest()

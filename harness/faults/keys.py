@@ -50,6 +50,20 @@ def restore_keys(url: str, dumped: Mapping[str, bytes]) -> None:
             client.restore(key, 0, value)
 
 
+def read_values(url: str) -> dict[str, bytes]:
+    """Every value of a Redis by key: a plain string as it is, any other serialised by Redis.
+
+    Raises:
+        HarnessError: Redis does not answer.
+    """
+    with connected(url) as client:
+        values: dict[str, bytes] = {}
+        for key in sorted(client.keys("*")):
+            plain = client.type(key) == STRING
+            values[key.decode()] = client.get(key) if plain else client.dump(key)
+        return values
+
+
 def read_strings(url: str) -> dict[str, bytes]:
     """Every value that is a plain string, by key.
 

@@ -19,6 +19,8 @@ from harness.errors import UserError
 from harness.values import Value
 
 REFERENCE = "target_trader"
+OWNER = r"[0-9a-f]{16} \S+ pid \d+ \S+"
+"""How a process of the reference bot signs in Redis as the one that writes."""
 CLIENT_ID = 2001
 PLACEHOLDERS = ("port", "state_dir", "store", "client_id", "watchlist", "redis_url")
 
@@ -56,6 +58,8 @@ class BotSpec(Value):
         clock: which clock it is run by; what a replay command repeats of it is in `options`.
         failpoints: prints the names of its failpoints, one at the start of each line; None when
             it has none.
+        names: regular expressions for what in its memory only names one process of it, and so
+            differs from run to run and decides nothing.
     """
 
     name: str
@@ -64,6 +68,7 @@ class BotSpec(Value):
     options: str = ""
     clock: BotClock = BotClock()
     failpoints: tuple[str, ...] | None = None
+    names: tuple[str, ...] = ()
 
     @classmethod
     def reference(cls) -> Self:
@@ -155,6 +160,7 @@ class BotSpec(Value):
             options=options,
             clock=BotClock(kind="faked"),
             failpoints=(*start, "failpoints"),
+            names=(OWNER,),
         )
 
     def trade_command(self, session: Session) -> tuple[str, ...]:

@@ -103,7 +103,7 @@ def test_failpoints_have_a_run_of_their_own_to_branch_off(shop: Workshop) -> Non
     assert None not in runs
     assert runs[0] is not runs[1], "the bot does not tell its failpoints in the first"
     assert runs[1] is runs[2] is runs[3]
-    branch = sweep._branch(SCENARIO.case("json", trial=str(last)), asks=True)
+    branch = sweep._branch(SCENARIO.case("json", trial=str(last)))
     assert branch is not None
     assert first_difference(sweep.play(last), branch) is None
     assert DIGITS.sub("0", log_of(branch)) == DIGITS.sub("0", log_of(sweep.play(last)))

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.faults.keys import connected
+from harness.redis_process import running_redis
 from harness.remains import remains_of
+from harness.targets import BotSpec
 
 
 @pytest.fixture
@@ -107,3 +110,39 @@ def test_a_damaged_database_counts_by_its_bytes(folder: Path) -> None:
             (folder / "state.db").write_bytes(whole[:20] + byte * 60 + whole[80:])
             found.append(remains_of(folder))
         assert found[0] != found[1]
+
+
+def test_what_only_names_a_process_does_not_count(folder: Path) -> None:
+    owner = BotSpec.reference().names
+    found = []
+    for words in (
+        "0123456789abcdef here pid 7 /a",
+        "fedcba9876543210 here pid 8 /b",
+        "fedcba98 pid 8",
+    ):
+        (folder / "owner").write_text(f"state 1 {words}")
+        found.append((remains_of(folder, names=owner), remains_of(folder)))
+    assert found[0][0] == found[1][0] != found[2][0]
+    assert found[0][1] != found[1][1]
+
+
+@pytest.fixture
+def redis_url(tmp_path: Path) -> Iterator[str]:
+    with running_redis(tmp_path) as server:
+        yield server.url
+
+
+def test_every_value_of_a_redis_counts(folder: Path, redis_url: str) -> None:
+    with connected(redis_url) as client:
+        seen = [remains_of(folder, redis_url=redis_url)]
+        for change in (
+            lambda: client.set("state", "1"),
+            lambda: client.set("state", "2"),
+            lambda: client.hset("more", "field", "1"),
+            lambda: client.hset("more", "field", "2"),
+            lambda: client.rename("state", "other"),
+        ):
+            change()  # type: ignore[no-untyped-call]
+            seen.append(remains_of(folder, redis_url=redis_url))
+        assert len(set(seen)) == len(seen)
+        assert remains_of(folder, redis_url=redis_url) == seen[-1]
