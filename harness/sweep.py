@@ -4,6 +4,7 @@ A trial that passes leaves nothing behind; the files of one that does not are ke
 shows is its coverage: points hit over points learned.
 """
 
+import hashlib
 import json
 import re
 import shutil
@@ -42,9 +43,10 @@ from harness.points import CrashPoint
 from harness.result import Result, Verdict
 from harness.runner import Branch, run_case
 from harness.scenario import Scenario
-from harness.sequels import FORETOLD, Sequels
+from harness.sequels import FORETOLD, Sequels, has_sequels
 from harness.targets import BotSpec
 from harness.targets.process import EXEC, Launcher
+from harness.token import Token
 from harness.trunk import Trunk, branches_off
 
 NUMBERS = re.compile(r'"(?:seq|occurrence)":\d+,?')
@@ -110,6 +112,8 @@ class Sweep:
         self._foretells = branches and not depth.exhaustive
         self._trunk: Trunk | None = None
         self._beliefs = Beliefs()
+        self._passed: dict[str, Result] = {}
+        self._played: dict[str, tuple[str, str]] = {}
         common = [scenario.name, store, str(depth.seed), bot.model_dump_json()]
         self._sequels = Sequels(sequels or folder / "sequels", sweep=json.dumps(common))
         self._runs = 0
@@ -233,22 +237,41 @@ class Sweep:
     def run(self, trial: Trial) -> Result:
         """Run one trial and judge it; the files of a PASS, and of what did not fit, are removed.
 
-        What does not pass is run again in every respect: without what followed other crashes, and
-        from the beginning where the run has branched off.
+        What is known already is not played: the run to its end where another crash has left the
+        same, nothing of it where the crash is another one in all but its name. What then does not
+        pass is played after all; and from the beginning where the run has branched off.
 
         Raises:
             HarnessError: the run could not be made at all.
         """
-        if self._foretells:
-            result = self._run(trial, sequels=self._sequels)
-            if not result.foretold or result.verdict is Verdict.PASS or result.unfit:
-                return result
-            shutil.rmtree(Path(result.history).parent)
-        return self._run(trial, sequels=None)
-
-    def _run(self, trial: Trial, *, sequels: Sequels | None) -> Result:
-        """Run one trial, as far as it is not known what follows."""
         case = self._case(trial)
+        if not self._foretells:
+            return self._run(case, sequels=None)
+        crash = self._crash_of(case)
+        if crash in self._passed:
+            return renamed(self._passed[crash], case)
+        result = self._run(case, sequels=self._sequels)
+        if result.foretold and not (result.verdict is Verdict.PASS or result.unfit):
+            shutil.rmtree(Path(result.history).parent)
+            result = self._run(case, sequels=None)
+        if crash is not None and result.verdict is Verdict.PASS:
+            self._passed[crash] = result
+        return result
+
+    def _crash_of(self, case: Case) -> str | None:
+        """The first crash of a case as a digest; None where nobody can stand at it and live."""
+        if not (branches_off(case) and has_sequels(case)):
+            return None
+        try:
+            with self._watch.part("trunk"):
+                trunk = self._trunk_at(case)
+                return None if trunk is None else trunk.crash_of(case)
+        except (HarnessError, ControlError):
+            self.close()
+            return None
+
+    def _run(self, case: Case, *, sequels: Sequels | None) -> Result:
+        """Run a case, as far as it is not known what follows."""
         branched = self._branch(case, beliefs=self._beliefs, sequels=sequels)
         path = branched or self._play(case, beliefs=self._beliefs, sequels=sequels)
         history = History.read(path)
@@ -285,7 +308,19 @@ class Sweep:
         if self._foretells:
             told = self._branch(case, sequels=self._sequels)
             others.append(told or self._play(case, sequels=self._sequels))
-        return self._compared(self._play(case), *others)
+        first = self._play(case)
+        doubt = self._doubt_of_name(case, first)
+        result = self._compared(first, *others)
+        return result if doubt is None else doubted(result, doubt)
+
+    def _doubt_of_name(self, case: Case, path: Path) -> str | None:
+        """Say so if a run is not that of another case whose crash differs in its name only."""
+        crash = self._crash_of(case) if self._foretells else None
+        if crash is None:
+            return None
+        token, text = str(Token.of(case)), nameless(path)
+        namesake = self._played.setdefault(crash, (token, text))
+        return None if namesake[1] == text else f"the same crash as that of {namesake[0]} differs"
 
     def _compared(self, first: Path, *others: Path) -> Result:
         """Judge the first of some runs of a case, which must be the same."""
@@ -293,9 +328,7 @@ class Sweep:
         for other in others:
             difference = first_difference(first, other)
             if difference is not None:
-                reasons = (*result.reasons, f"two runs of the case differ: {difference}")
-                verdict = Verdict.INCONCLUSIVE if not result.findings else result.verdict
-                result = result.model_copy(update={"reasons": reasons, "verdict": verdict})
+                result = doubted(result, f"two runs of the case differ: {difference}")
             shutil.rmtree(other.parent)
         return self._settled(result, first)
 
@@ -401,6 +434,28 @@ def share(trials: Sequence[Trial], part: int, parts: int) -> tuple[Trial, ...]:
     """The trials of one part of a sweep, `part` from 0: neighbours stay together."""
     begin, end = (len(trials) * each // parts for each in (part, part + 1))
     return tuple(trials[begin:end])
+
+
+def renamed(passed: Result, case: Case) -> Result:
+    """The result of a case whose first crash differs from another one's in its name only."""
+    points = (case.crashes[0].describe(), *passed.kill_points[1:])
+    token = str(Token.of(case))
+    return passed.model_copy(update={"token": token, "kill_points": points, "foretold": True})
+
+
+def doubted(result: Result, reason: str) -> Result:
+    """A result with one more reason why it proves nothing."""
+    verdict = result.verdict if result.findings else Verdict.INCONCLUSIVE
+    reasons = (*result.reasons, reason)
+    return result.model_copy(update={"reasons": reasons, "verdict": verdict})
+
+
+def nameless(path: Path) -> str:
+    """A digest of a history without what it calls its case and its first kill."""
+    lines = path.read_text(encoding="utf-8").splitlines()[1:]
+    kills = [place for place, line in enumerate(lines) if '"kind":"killed"' in line]
+    del lines[kills[0]]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def first_difference(first: Path, second: Path) -> str | None:

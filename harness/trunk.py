@@ -12,6 +12,7 @@ first point is one has all of them told. It does nothing else differently; only 
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -35,6 +36,7 @@ from harness.points import CrashPoint, FailPoint, Quiet, SystemCall
 from harness.points.failpoint import name_in
 from harness.redis_process import RedisProcess, running_redis
 from harness.runner import RunFolder, failpoints_of, headline, prepared
+from harness.sequels import left_behind
 from harness.targets import BotSpec, Session
 from harness.targets.process import END_SECONDS, Child, Launcher
 from harness.targets.sockets import LoopbackQueues
@@ -124,6 +126,22 @@ class Trunk:
 
     def _stands_at(self, crash: Crash) -> bool:
         return self._life is not None and self._life.stands_at(crash)
+
+    def crash_of(self, case: Case) -> str:
+        """A digest of the crash of a case at the point that was reached, and of what comes before.
+
+        Where two cases have the same one, all that differs between them is what the kill is called.
+
+        Raises:
+            HarnessError: Redis does not do what it is told.
+        """
+        kit = self._kit
+        if kit.redis is not None:
+            self._await_redis(kit.redis)
+        kit.history.drain()
+        lived = hashlib.sha256(kit.history.path.read_bytes()).hexdigest()
+        broker = f"{lived} {kit.control.fingerprint(counts=True)}"
+        return left_behind(case, kit.session, life=1, broker=broker, names=kit.bot.names)
 
     @contextlib.contextmanager
     def branch(self, case: Case, bot: BotSpec, files: RunFolder) -> Iterator[Equipment]:
