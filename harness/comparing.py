@@ -22,10 +22,8 @@ def compare_ends(history: History, clean: History | None) -> list[Finding]:
     """
     if clean is None or clean.final_books is None or history.final_books is None:
         raise HarnessError("the run without crashes has no final books to compare with")
-    crashed, expected = history.final_books.books, clean.final_books.books
     findings: list[Finding] = []
-    for what, read in (("position", _positions), ("execution", _executions), ("order", _orders)):
-        here, there = Counter(read(crashed)), Counter(read(expected))
+    for (what, here), (_, there) in zip(history.once(_ends), clean.once(_ends), strict=True):
         findings += [
             _finding(what, line, "only in the crashed run", history)
             for line in sorted((here - there).elements())
@@ -35,6 +33,17 @@ def compare_ends(history: History, clean: History | None) -> list[Finding]:
             for line in sorted((there - here).elements())
         ]
     return findings
+
+
+def _ends(history: History) -> tuple[tuple[str, Counter[Line]], ...]:
+    """What of the final books is compared, by what it is called."""
+    assert history.final_books is not None, "the caller has looked"
+    books = history.final_books.books
+    return (
+        ("position", Counter(_positions(books))),
+        ("execution", Counter(_executions(books))),
+        ("order", Counter(_orders(books))),
+    )
 
 
 def _finding(what: str, line: Line, where: str, history: History) -> Finding:

@@ -20,7 +20,7 @@ from harness.errors import UserError
 from harness.explore.draw import PLAIN, Choices, draw
 from harness.explore.trial import Trial
 from harness.faults.servers import ServerFault, check_outages
-from harness.history.history import first_words
+from harness.history.reading import first_words
 from harness.invariants import ALL_INVARIANTS
 from harness.vocabulary import Vocabulary, crashes_of
 

@@ -4,18 +4,20 @@ It is judged from the stored lines alone, so it can be judged again without runn
 damaged history is the user's business (`UserError` with the line), never half an answer.
 """
 
-import itertools
-import json
 import re
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from harness.errors import UserError
 from harness.history.belief import BotRules
+from harness.history.reading import events_of, first_words, read_lines
 from harness.history.records import (
     BooksRead,
     Event,
@@ -29,11 +31,12 @@ from harness.history.records import (
     WireMessage,
     root_of,
 )
+from harness.history.wire import WIRE, is_plain, messages_of_events
 
 BUSTED = re.compile(r"execution (\S+) was busted")
-EVENTS: TypeAdapter[list[Event]] = TypeAdapter(list[Event])
-MESSAGES: TypeAdapter[list[WireMessage]] = TypeAdapter(list[WireMessage])
 RecordT = TypeVar("RecordT", bound=Record)
+AnswerT = TypeVar("AnswerT")
+ThingT = TypeVar("ThingT")
 
 
 class History:
@@ -42,6 +45,8 @@ class History:
     def __init__(self, events: tuple[Event, ...], *, name: str = "history") -> None:
         self.events = events
         self.name = name
+        self._messages_of: dict[str, tuple[WireMessage, ...]] = {}
+        self._answers: dict[Callable[[Self], object], object] = {}
 
     @classmethod
     def of(cls, lines: Iterable[Mapping[str, Any]], *, name: str = "history") -> Self:
@@ -50,20 +55,7 @@ class History:
         Raises:
             UserError: a line is not an event; the message has its number.
         """
-        try:
-            # All at once: a history has hundreds of lines, and each call costs more than its line.
-            events = EVENTS.validate_python([{**line, "data": line} for line in lines])
-        except ValidationError as error:
-            number = error.errors(include_url=False)[0]["loc"][0]
-            assert isinstance(number, int), "a list's errors begin with the place in it"
-            raise UserError(f"{name} line {number + 1}: {first_words(error, skip=1)}") from error
-        for number, (before, event) in enumerate(itertools.pairwise(events), start=2):
-            if event.seq <= before.seq:
-                raise UserError(
-                    f"{name} line {number}: seq {event.seq} follows {before.seq}; "
-                    f"the lines are not in the order in which they were written"
-                )
-        return cls(tuple(events), name=name)
+        return cls(events_of([*lines], name=name), name=name)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -84,7 +76,17 @@ class History:
 
     def of_kind(self, kind: str) -> tuple[Event, ...]:
         """The events of one kind."""
-        return tuple(event for event in self.events if event.kind == kind)
+        return self._by_kind.get(kind, ())
+
+    def between(self, after: int, before: int) -> tuple[Event, ...]:
+        """The events between two places in the order, which are not among them."""
+        return self.events[bisect_right(self._seqs, after) : bisect_left(self._seqs, before)]
+
+    def once(self, ask: Callable[[Self], AnswerT]) -> AnswerT:
+        """What a function of this history answers, which it is asked once; many laws need it."""
+        if ask not in self._answers:
+            self._answers[ask] = ask(self)
+        return cast("AnswerT", self._answers[ask])
 
     def at(self, seq: int) -> Event:
         """The event with a given place in the order.
@@ -93,6 +95,14 @@ class History:
             KeyError: there is none.
         """
         return self._by_seq[seq]
+
+    @cached_property
+    def _by_kind(self) -> dict[str, tuple[Event, ...]]:
+        return grouped(self.events, attrgetter("kind"))
+
+    @cached_property
+    def _seqs(self) -> list[int]:
+        return [event.seq for event in self.events]
 
     @cached_property
     def _by_seq(self) -> dict[int, Event]:
@@ -104,7 +114,7 @@ class History:
         return tuple(
             event
             for event in self.events
-            if _direction(event) is None or event.data.get("message") == "error"
+            if event.kind not in WIRE or event.data.get("message") == "error"
         )
 
     @cached_property
@@ -150,35 +160,40 @@ class History:
     @cached_property
     def messages(self) -> tuple[WireMessage, ...]:
         """Every message on the wire, those that were lost included."""
-        told = [
-            {**event.data, "direction": way, "lost": event.kind == "lost"}
-            for event in self.events
-            if (way := _direction(event)) is not None
-        ]
-        try:
-            return tuple(MESSAGES.validate_python(told))
-        except ValidationError as error:
-            place = error.errors(include_url=False)[0]["loc"][0]
-            assert isinstance(place, int), "a list's errors begin with the place in it"
-            raise UserError(
-                f"{self.name}: event {told[place]['seq']} ({told[place]['kind']}): "
-                f"{first_words(error, skip=1)}"
-            ) from error
+        return messages_of_events(self._wire, name=self.name)
+
+    @cached_property
+    def _wire(self) -> tuple[Event, ...]:
+        return tuple(event for event in self.events if event.kind in WIRE)
+
+    def messages_of(self, message: str) -> tuple[WireMessage, ...]:
+        """The messages of one kind in both directions, those that were lost included."""
+        if message not in self._messages_of:
+            events = self._wire_by_message.get(message, ())
+            self._messages_of[message] = messages_of_events(events, name=self.name)
+        return self._messages_of[message]
+
+    @cached_property
+    def _wire_by_message(self) -> dict[str, tuple[Event, ...]]:
+        if not all(map(is_plain, self._wire)):
+            # A damaged message is told whether or not anybody asks for its kind.
+            messages_of_events(self._wire, name=self.name)
+        return grouped(self._wire, lambda event: str(event.data["message"]))
 
     def received(self, message: str) -> tuple[WireMessage, ...]:
         """The messages of one kind that the broker took in."""
         return tuple(
             sighting
-            for sighting in self.messages
-            if sighting.direction == "in" and not sighting.lost and sighting.message == message
+            for sighting in self.messages_of(message)
+            if sighting.direction == "in" and not sighting.lost
         )
 
     def sent(self, message: str) -> tuple[WireMessage, ...]:
         """The messages of one kind that the broker sent."""
         return tuple(
             sighting
-            for sighting in self.messages
-            if sighting.direction == "out" and not sighting.lost and sighting.message == message
+            for sighting in self.messages_of(message)
+            if sighting.direction == "out" and not sighting.lost
         )
 
     @cached_property
@@ -246,52 +261,11 @@ class History:
             ) from error
 
 
-def read_lines(text: str, *, name: str) -> list[Mapping[str, Any]]:
-    """Read the JSON object on each line.
-
-    Raises:
-        UserError: a line holds none; the message has its number.
-    """
-    lines = text.splitlines()
-    try:
-        # All at once where all is well; one by one to find out which line is not.
-        parsed: list[Any] = json.loads(f"[{','.join(lines)}]")
-    except json.JSONDecodeError:
-        parsed = []
-    if len(parsed) == len(lines) and all(isinstance(each, dict) for each in parsed):
-        return parsed
-    return [read_line(line, where=f"{name} line {n}") for n, line in enumerate(lines, start=1)]
-
-
-def read_line(line: str, *, where: str) -> Mapping[str, Any]:
-    """Read one line.
-
-    Raises:
-        UserError: it holds no JSON object.
-    """
-    try:
-        parsed = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where} is damaged or cut off: {error}: {line[:60]!r}") from error
-    if not isinstance(parsed, dict):
-        raise UserError(f"{where} is not an object: {line[:60]!r}")
-    return parsed
-
-
-def _direction(event: Event) -> str | None:
-    match event.kind:
-        case "received":
-            return "in"
-        case "sent":
-            return "out"
-        case "lost":
-            return str(event.data.get("direction"))
-        case _:
-            return None
-
-
-def first_words(error: ValidationError, *, skip: int = 0) -> str:
-    """The first complaint of a validation, with the field (less `skip` parts) and the value."""
-    item = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in item["loc"][skip:])
-    return f"{field}: {item['msg']} (got {str(item.get('input'))[:60]!r})"
+def grouped(
+    things: Iterable[ThingT], kind_of: Callable[[ThingT], str]
+) -> dict[str, tuple[ThingT, ...]]:
+    """Things by their kinds, each kind in order."""
+    found: defaultdict[str, list[ThingT]] = defaultdict(list)
+    for thing in things:
+        found[kind_of(thing)].append(thing)
+    return {kind: tuple(alike) for kind, alike in found.items()}

@@ -72,14 +72,14 @@ def book(fill: Fill, trades: dict[str, Trade]) -> None:
 def partial_filled(name: str, trade: Trade, ledger: Ledger, share: Decimal) -> bool:
     """Whether the partial of a trade is done and nothing of its entry is still to come."""
     wanted = (trade.entered * share).to_integral_value(ROUND_FLOOR)
-    opening = [
-        order
-        for order in ledger.orders.values()
-        if order.order_ref.startswith(f"{name}|")
+    if wanted <= 0 or trade.partial < wanted:
+        return False
+    return not any(
+        order.order_ref.startswith(f"{name}|")
         and order.leg in {ENTRY_LEG, PARTIAL_LEG}
         and not order.done
-    ]
-    return wanted > 0 and trade.partial >= wanted and not opening
+        for order in ledger.orders.values()
+    )
 
 
 def judge(name: str, trade: Trade, moment: Moment) -> Finding | None:

@@ -72,11 +72,10 @@ def undisturbed(history: History, old: Life, new: Life) -> bool:
         return False
     if not old.killed.point.startswith("quiet"):
         return False
-    for event in history.events:
-        if old.killed.seq < event.seq < new.ready_seq:
-            outside = event.kind in BOOKINGS and event.seq < new.first_seq
-            if event.kind in HAPPENINGS or outside:
-                return False
+    for event in history.between(old.killed.seq, new.ready_seq):
+        outside = event.kind in BOOKINGS and event.seq < new.first_seq
+        if event.kind in HAPPENINGS or outside:
+            return False
     return True
 
 
@@ -136,8 +135,7 @@ def changed_books(history: History) -> list[Finding]:
 def happened(history: History, first: StateRead, second: StateRead) -> bool:
     """Whether market or broker did anything between two readings."""
     return any(
-        first.seq < event.seq < second.seq and event.kind in HAPPENINGS | BOOKINGS
-        for event in history.events
+        event.kind in HAPPENINGS | BOOKINGS for event in history.between(first.seq, second.seq)
     )
 
 

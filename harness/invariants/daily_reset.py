@@ -68,9 +68,8 @@ def orders_sent(history: History, state: StateRead, day: date, *, symbol: str, s
     return len(
         {
             (order.client_id, order.order_id)
-            for order in history.messages
-            if order.message == "placeOrder"
-            and order.seq < state.seq
+            for order in history.messages_of("placeOrder")
+            if order.seq < state.seq
             and day_of(order.time) == day
             and order.text("symbol") in {symbol, ""}
             and order.text("action") in {action, ""}

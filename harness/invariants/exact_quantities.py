@@ -30,8 +30,8 @@ def check(history: History) -> list[Finding]:
         for error in history.sent("error")
         if error.text("code") == OFF_TICK
     ]
-    for order in history.messages:
-        if order.message == "placeOrder" and order.direction == "in":
+    for order in history.messages_of("placeOrder"):
+        if order.direction == "in":
             findings += [
                 Finding(invariant=NAME, sentence=words, seqs=(order.seq,))
                 for words in wrong_in_order(order)

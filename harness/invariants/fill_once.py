@@ -92,8 +92,8 @@ def kept_back(history: History) -> set[str]:
         return set()
     start = history.lives[-1].first_seq
     told: dict[bool, set[str]] = {True: set(), False: set()}
-    for each in history.messages:
-        if each.message == "execDetails" and each.direction == "out" and each.seq > start:
+    for each in history.messages_of("execDetails"):
+        if each.direction == "out" and each.seq > start:
             told[each.lost].add(root_of(each.text("exec_id")))
     return told[True] - told[False]
 
@@ -101,8 +101,8 @@ def kept_back(history: History) -> set[str]:
 def never_told(history: History) -> bool:
     """Whether the broker was broken so that its word on a profit may never have arrived."""
     return troubled(history) and any(
-        message.lost and message.direction == "out" and message.message == "commissionReport"
-        for message in history.messages
+        message.lost and message.direction == "out"
+        for message in history.messages_of("commissionReport")
     )
 
 

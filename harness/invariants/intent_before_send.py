@@ -27,9 +27,8 @@ def check(history: History) -> list[Finding]:
             continue
         orders = [
             message
-            for message in history.messages
+            for message in history.messages_of("placeOrder")
             if message.direction == "in"
-            and message.message == "placeOrder"
             and life.first_seq < message.seq < state.seq
             and not taken_away(history, message, state)
             # A bot that has begun a new day may have put the old one's orders away.

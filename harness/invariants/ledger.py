@@ -6,7 +6,7 @@ next quiet moment is its own business; what is true at a quiet moment is judged.
 off from the broker, or whose broker is cut off from IB, cannot react and is not judged then.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,11 +18,12 @@ from harness.invariants.link import Link
 BUST_GRACE = timedelta(minutes=1)
 ENDS = ("books", "ended")
 QUIET = ("bar", *ENDS)
+MOVING = frozenset({"bar", "fill", "order", "launched", "ready", "killed", "exited", "session"})
 
 
 @dataclass(slots=True)
 class Ledger:
-    """Positions, orders and prices after the events applied so far.
+    """Positions, orders and prices after the events applied so far; it then stays as it is.
 
     Attributes:
         positions: shares by symbol, negative when short.
@@ -37,16 +38,16 @@ class Ledger:
         busts: when an execution in a symbol was last taken back.
     """
 
-    positions: dict[str, Decimal] = field(default_factory=dict)
-    last_fills: dict[str, Fill] = field(default_factory=dict)
-    orders: dict[int, OrderRecord] = field(default_factory=dict)
-    prices: dict[str, Decimal] = field(default_factory=dict)
-    closing: set[int] = field(default_factory=set)
-    traded: dict[str, bool] = field(default_factory=dict)
+    positions: Mapping[str, Decimal] = field(default_factory=dict)
+    last_fills: Mapping[str, Fill] = field(default_factory=dict)
+    orders: Mapping[int, OrderRecord] = field(default_factory=dict)
+    prices: Mapping[str, Decimal] = field(default_factory=dict)
+    closing: frozenset[int] = frozenset()
+    traded: Mapping[str, bool] = field(default_factory=dict)
     life: int = 0
     ready: bool = False
     link: Link = field(default_factory=Link)
-    busts: dict[str, datetime] = field(default_factory=dict)
+    busts: Mapping[str, datetime] = field(default_factory=dict)
 
     def position(self, symbol: str) -> Decimal:
         """Shares held of a symbol, negative when short."""
@@ -61,25 +62,72 @@ class Ledger:
         busted = self.busts.get(symbol)
         return busted is None or now - busted >= BUST_GRACE
 
-    def apply_fill(self, fill: Fill) -> None:
-        """Book an execution."""
-        self.positions[fill.symbol] = fill.position_after
-        self.last_fills[fill.symbol] = fill
-        self.prices[fill.symbol] = fill.price
+    def after(self, event: Event, booked: Fill | OrderRecord | None) -> "Ledger":
+        """The ledger after one more event, which books this execution or order, if any."""
+        if not moves(event):
+            return self
+        ledger = self._copy()
+        ledger.link.apply(event)
+        match booked:
+            case Fill():
+                ledger.take_fill(booked)
+            case OrderRecord():
+                ledger.take_order(booked)
+            case _:
+                ledger.take(event)
+        return ledger
 
-    def apply_order(self, order: OrderRecord) -> None:
+    def _copy(self) -> "Ledger":
+        """A ledger with the same contents: what changes in it has to be replaced, never filled."""
+        return Ledger(
+            self.positions,
+            self.last_fills,
+            self.orders,
+            self.prices,
+            self.closing,
+            self.traded,
+            self.life,
+            self.ready,
+            self.link.copy(),
+            self.busts,
+        )
+
+    def take(self, event: Event) -> None:
+        """Take what is neither an execution nor an order."""
+        match event.kind:
+            case "bar":
+                price = Decimal(str(event.data["close"]))
+                self.prices = {**self.prices, str(event.data["symbol"]): price}
+            case "launched":
+                self.life += 1
+                self.ready = False
+            case "ready":
+                self.ready = True
+            case "killed" | "exited":
+                self.ready = False
+            case _:
+                pass
+
+    def take_fill(self, fill: Fill) -> None:
+        """Book an execution."""
+        self.positions = {**self.positions, fill.symbol: fill.position_after}
+        self.last_fills = {**self.last_fills, fill.symbol: fill}
+        self.prices = {**self.prices, fill.symbol: fill.price}
+
+    def take_order(self, order: OrderRecord) -> None:
         """Book what happened to an order."""
         before = self.orders.get(order.perm_id)
         if before is None and self._means_to_close(order):
-            self.closing.add(order.perm_id)
+            self.closing |= {order.perm_id}
         if before is not None and order.event == "busted":
             gone = before.filled - order.filled
             held = self.position(order.symbol)
-            self.positions[order.symbol] = held - gone if order.action == "BUY" else held + gone
-            self.busts[order.symbol] = order.time
-        self.orders[order.perm_id] = order
+            left = held - gone if order.action == "BUY" else held + gone
+            self.positions = {**self.positions, order.symbol: left}
+            self.busts = {**self.busts, order.symbol: order.time}
+        self.orders = {**self.orders, order.perm_id: order}
         if order.by_bot:
-            self.traded[order.symbol] = True
+            self.traded = {**self.traded, order.symbol: True}
 
     def _means_to_close(self, order: OrderRecord) -> bool:
         if order.leg == ENTRY_LEG:
@@ -122,48 +170,68 @@ class Moment:
     ledger: Ledger
 
 
-def replay(history: History, *, messages: bool = False) -> Iterator[tuple[Event, Ledger]]:
+Steps = tuple[tuple[Event, Ledger], ...]
+
+
+def replay(history: History, *, messages: bool = False) -> Iterable[tuple[Event, Ledger]]:
     """Each event with the ledger as it stands before the event is applied.
 
     Args:
         history: the run.
         messages: also the messages on the wire. They move nothing, and are most of a history.
-
-    The ledger is one object that moves on; look at it before asking for the next event.
     """
-    fills = {fill.seq: fill for fill in history.fills}
-    orders = {order.seq: order for order in history.orders}
+    steps, last = history.once(books_of_turns)
+    return with_messages(history, steps, last) if messages else steps
+
+
+def with_messages(history: History, steps: Steps, last: Ledger) -> Iterator[tuple[Event, Ledger]]:
+    """The steps with the messages between them."""
+    after = [*(ledger for _, ledger in steps[1:]), last]
+    moved = {event.seq: ledger for (event, _), ledger in zip(steps, after, strict=False)}
     ledger = Ledger()
-    for event in history.events if messages else history.turns:
+    for event in history.events:
         yield event, ledger
-        ledger.link.apply(event)
-        if event.seq in fills:
-            ledger.apply_fill(fills[event.seq])
-        elif event.seq in orders:
-            ledger.apply_order(orders[event.seq])
-        elif event.kind == "bar":
-            ledger.prices[str(event.data["symbol"])] = Decimal(str(event.data["close"]))
-        elif event.kind == "launched":
-            ledger.life += 1
-            ledger.ready = False
-        elif event.kind == "ready":
-            ledger.ready = True
-        elif event.kind in {"killed", "exited"}:
-            ledger.ready = False
+        ledger = moved.get(event.seq, ledger)
 
 
-def quiet_moments(history: History) -> Iterator[Moment]:
-    """The quiet moments of a history; the ledger in each moves on with the next one."""
-    for event, ledger in replay(history):
-        if event.kind != "ready" and not (event.kind in QUIET and ledger.ready):
-            continue
-        if ledger.link.stands(at_end=event.kind in ENDS):
-            yield Moment(seq=event.seq, time=event.time, ledger=ledger)
+def at_end(history: History) -> Ledger:
+    """The ledger after the last event."""
+    return history.once(books_of_turns)[1]
+
+
+def books_of_turns(history: History) -> tuple[Steps, Ledger]:
+    """Every turn with the ledger before it, and the ledger after the last one."""
+    booked: dict[int, Fill | OrderRecord] = {order.seq: order for order in history.orders}
+    booked |= {fill.seq: fill for fill in history.fills}
+    ledger = Ledger()
+    steps: list[tuple[Event, Ledger]] = []
+    for event in history.turns:
+        steps.append((event, ledger))
+        ledger = ledger.after(event, booked.get(event.seq))
+    return tuple(steps), ledger
+
+
+def moves(event: Event) -> bool:
+    """Whether an event may change a ledger."""
+    return event.kind in MOVING or (event.kind == "sent" and event.data.get("message") == "error")
+
+
+def quiet_moments(history: History) -> tuple[Moment, ...]:
+    """The quiet moments of a history."""
+    return history.once(find_quiet_moments)
+
+
+def find_quiet_moments(history: History) -> tuple[Moment, ...]:
+    """Look through the events for the quiet moments."""
+    return tuple(
+        Moment(seq=event.seq, time=event.time, ledger=ledger)
+        for event, ledger in replay(history)
+        if (event.kind == "ready" or (event.kind in QUIET and ledger.ready))
+        and ledger.link.stands(at_end=event.kind in ENDS)
+    )
 
 
 def orders_at_end(history: History) -> list[OrderRecord]:
     """The orders that can still be filled when the history ends, oldest first."""
-    ledger = Ledger()
-    for _event, state in replay(history):
-        ledger = state
+    ledger = at_end(history)
     return [order for order in ledger.orders.values() if ledger.fillable(order) > 0]

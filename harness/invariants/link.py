@@ -1,6 +1,6 @@
 """Whether the bot can reach the broker, and the broker IB, as far as a history has been read."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from harness.history import Event
 
@@ -22,7 +22,7 @@ class Link:
         stood: whether the bot was connected at the last bar.
     """
 
-    sessions: set[int] = field(default_factory=set)
+    sessions: frozenset[int] = frozenset()
     known: bool = False
     line_down: bool = False
     stood: bool = True
@@ -31,7 +31,12 @@ class Link:
         """Take an event."""
         match event.kind:
             case "launched":
-                self.sessions, self.known, self.line_down, self.stood = set(), False, False, True
+                self.sessions, self.known, self.line_down, self.stood = (
+                    frozenset(),
+                    False,
+                    False,
+                    True,
+                )
             case "session":
                 self._session(str(event.data.get("event")), int(str(event.data.get("session"))))
             case "sent" if event.data.get("message") == "error":
@@ -40,6 +45,10 @@ class Link:
                 self.stood = self._connected
             case _:
                 pass
+
+    def copy(self) -> "Link":
+        """The same, for what happens next."""
+        return Link(self.sessions, self.known, self.line_down, self.stood)
 
     def stands(self, *, at_end: bool) -> bool:
         """Whether the bot could do something now; `at_end` when it has been ended already."""
@@ -52,9 +61,9 @@ class Link:
     def _session(self, what: str, number: int) -> None:
         if what == "ready":
             self.known = True
-            self.sessions.add(number)
+            self.sessions |= {number}
         elif what == "disconnected":
-            self.sessions.discard(number)
+            self.sessions -= {number}
 
     def _error(self, fields: object) -> None:
         code = str(fields.get("code")) if isinstance(fields, dict) else ""

@@ -5,6 +5,8 @@ open at the same time may send the same entry. Twins of one client id cannot be 
 broker refuses the second.
 """
 
+from operator import attrgetter
+
 from harness.checks import Invariant, Needs
 from harness.history import Event, History, WireMessage
 from harness.history.records import EXIT_LEGS, leg_of
@@ -16,11 +18,12 @@ ACTS = ("placeOrder", "cancelOrder", "reqGlobalCancel")
 
 def check(history: History) -> list[Finding]:
     """Find the first act of a connection beside another one."""
-    messages = {message.seq: message for message in history.messages if message.message in ACTS}
+    messages = {message.seq: message for act in ACTS for message in history.messages_of(act)}
     life = 0
     born: dict[int, int] = {}
     entries: list[WireMessage] = []
-    for event in history.events:
+    acts = (history.at(seq) for seq in messages)
+    for event in sorted((*history.turns, *acts), key=attrgetter("seq")):
         if event.kind == "launched":
             life += 1
         elif event.kind == "session":

@@ -6,7 +6,7 @@ them: a hand-made position in a foreign stock may be left alone.
 
 from harness.checks import Invariant, Needs
 from harness.history import History
-from harness.invariants.ledger import Ledger, replay
+from harness.invariants.ledger import at_end
 from harness.invariants.names import holding
 from harness.result import Finding
 
@@ -18,9 +18,7 @@ def check(history: History) -> list[Finding]:
     state = history.final_state
     if state is None:
         return []
-    ledger = Ledger()
-    for _event, moved in replay(history):
-        ledger = moved
+    ledger = at_end(history)
     symbols = sorted({*ledger.traded, *state.belief.positions})
     findings: list[Finding] = []
     for symbol in symbols:

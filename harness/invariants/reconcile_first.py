@@ -5,7 +5,7 @@ acts on an empty first page trades as if it were flat.
 """
 
 from harness.checks import Invariant, Needs
-from harness.history import History
+from harness.history import History, WireMessage
 from harness.result import Finding
 
 NAME = "ReconcileFirst"
@@ -20,15 +20,7 @@ def check(history: History) -> list[Finding]:
         if judged.setdefault(order.session, False):
             continue
         judged[order.session] = True
-        heard = [
-            message.message
-            for message in history.messages
-            if message.session == order.session
-            and message.direction == "out"
-            and not message.lost
-            and message.seq < order.seq
-        ]
-        missing = [end for end in ENDS if end not in heard]
+        missing = [end for end in ENDS if not heard(history, end, order)]
         if missing:
             findings.append(
                 Finding(
@@ -39,6 +31,13 @@ def check(history: History) -> list[Finding]:
                 )
             )
     return findings
+
+
+def heard(history: History, message: str, order: WireMessage) -> bool:
+    """Whether a session was sent a message before it sent an order."""
+    return any(
+        sent.session == order.session and sent.seq < order.seq for sent in history.sent(message)
+    )
 
 
 INVARIANT = Invariant(

@@ -30,9 +30,7 @@ def judge(history: History, life: Life) -> list[Finding]:
     if life.ready_seq is None:
         return []
     let_in, steps, requests = life.first_seq, 0, 0
-    for event in history.events:
-        if not life.first_seq < event.seq < life.ready_seq:
-            continue
+    for event in history.between(life.first_seq, life.ready_seq):
         if event.kind == "session" and event.data.get("event") == "ready":
             let_in, steps = event.seq, 0
         steps += event.kind == "waited_for"

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,54 @@ def test_what_is_no_history_is_refused(tmp_path: Path, content: bytes, words: st
 def test_a_missing_history_is_refused_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere.jsonl: No such file"):
         History.read(tmp_path / "nowhere.jsonl")
+
+
+def test_the_events_between_two_places_are_without_these_two() -> None:
+    history = Story().case().start().bar().end().history()
+    first, last = history.events[0].seq, history.events[-1].seq
+    assert history.between(first, last) == history.events[1:-1]
+    assert history.between(last, first) == ()
+    assert history.between(0, last + 1) == history.events
+
+
+def test_a_question_is_asked_once() -> None:
+    asked: list[History] = []
+
+    def count(history: History) -> int:
+        asked.append(history)
+        return len(history.events)
+
+    history, other = Story().case().history(), Story().case().start().history()
+    assert [history.once(count), history.once(count), other.once(count)] == [1, 1, 6]
+    assert asked == [history, other]
+
+
+def test_the_messages_of_a_kind_are_those_of_both_directions() -> None:
+    history = Story().case().start().received("cancelOrder", order_id=3).history()
+    assert [each.order_id for each in history.messages_of("cancelOrder")] == [3]
+    for kind in {each.message for each in history.messages}:
+        alike = tuple(each for each in history.messages if each.message == kind)
+        assert history.messages_of(kind) == alike
+    assert history.messages_of("placeOrder") == ()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("session", "one"), ("fields", []), ("client_id", "x"), ("occurrence", 1.5), ("message", 7)],
+)
+def test_a_damaged_message_is_named_whichever_is_asked_for(field: str, value: object) -> None:
+    story = Story().case().start().received("cancelOrder")
+    story.lines[2][field] = value
+    with pytest.raises(UserError, match=rf"event 3 \(sent\): {field}"):
+        story.history().messages_of("cancelOrder")
+
+
+def test_a_number_in_quotes_is_read_as_the_number() -> None:
+    story = Story().case().start()
+    story.lines[2]["session"] = "17"
+    assert story.history().sent("openOrderEnd")[0].session == int("17")
+
+
+def test_text_that_is_half_a_character_is_read(tmp_path: Path) -> None:
+    text = Story().case().text() + json.dumps({**Story().case().lines[0], "seq": 2, "x": "\ud800"})
+    assert History.read(written(tmp_path, text)).events[1].data["x"] == "\ud800"
