@@ -28,6 +28,7 @@ from harness.outages import Outages
 from harness.points import FailPoint, Quiet, SystemCall, WirePoint
 from harness.points.failpoint import name_in, telling
 from harness.points.slugs import slug_of
+from harness.points.syscall import Call
 from harness.redis_process import RedisProcess
 from harness.sequels import Sequels
 from harness.supervisor.launching import launch_watched
@@ -353,6 +354,7 @@ class BotLife:
             kit.log,
             environment=environment,
             pass_fds=hand.descriptors,
+            kinds=self._kinds(),
         )
         self._calls = Supervisor(
             listener,
@@ -375,6 +377,15 @@ class BotLife:
             or (self._crash is not None and isinstance(self._crash.point, SystemCall))
             or any(fault.life == self._number for fault in self._case.call_faults)
         )
+
+    def _kinds(self) -> set[Call] | None:
+        """Which system calls of this life have to wait for us; None: every one."""
+        if self._kit.learns or self._kit.goes_on or self.tells or self._dart is not None:
+            return None
+        kinds = {fault.call for fault in self._case.call_faults if fault.life == self._number}
+        if self._crash is not None and isinstance(self._crash.point, SystemCall):
+            kinds.add(self._crash.point.call)
+        return kinds
 
     def _step(self) -> None:
         kit = self._kit

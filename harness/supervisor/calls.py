@@ -8,6 +8,7 @@ import errno
 import os
 import socket
 import struct
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,6 +144,16 @@ def read_call(waiting: Waiting) -> Reported:
     if link.startswith("socket:") and call == "write":
         call = "send"
     return Reported(waiting, name, call, descriptor=descriptor, link=link)
+
+
+def names_of(kinds: Collection[Call]) -> list[str]:
+    """The kernel's names of all calls that may count as one of some kinds."""
+    found = {name for name, kind in NAMES.items() if kind in kinds}
+    if "rmdir" in kinds:
+        found.add("unlinkat")
+    if "send" in kinds:
+        found |= {name for name, kind in NAMES.items() if kind == "write"}
+    return sorted(found)
 
 
 def size_of(reported: Reported) -> int:

@@ -44,8 +44,9 @@ def install(ready: int, go: int) -> None:
     Raises:
         OSError: this kernel or this sandbox does not allow it.
     """
+    only = os.environ.pop(numbers().ONLY, "")
     try:
-        listener = listen()
+        listener = listen(only.split())
     except OSError as error:
         os.write(ready, f"{error}".encode())
         raise
@@ -55,8 +56,11 @@ def install(ready: int, go: int) -> None:
     os.close(listener)
 
 
-def listen() -> int:
+def listen(only: list[str]) -> int:
     """Install the filter and return its listener.
+
+    Args:
+        only: the calls to report, by the kernel's names; none: all that are known.
 
     Raises:
         OSError: the machine is unknown, or the kernel refuses.
@@ -64,7 +68,8 @@ def listen() -> int:
     found = numbers().of_this_machine()
     if found is None:
         raise OSError(errno.ENOSYS, "no numbers of system calls are known for this machine")
-    machine, seccomp, calls = found
+    machine, seccomp, known = found
+    calls = {name: number for name, number in known.items() if not only or name in only}
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_NO_NEW_PRIVS) was refused")

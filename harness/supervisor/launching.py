@@ -7,11 +7,14 @@ its filter is in place, and waits on another until we have the listener.
 
 import os
 import select
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import HarnessError
+from harness.points.syscall import Call
+from harness.supervisor.calls import names_of
 from harness.supervisor.kernel import take_listener
+from harness.supervisor.numbers import ONLY
 from harness.targets.process import Child, Launcher
 
 INSTALL_SECONDS = 30.0
@@ -24,6 +27,7 @@ def launch_watched(
     *,
     environment: Mapping[str, str],
     pass_fds: Sequence[int] = (),
+    kinds: Collection[Call] | None = None,
 ) -> tuple[Child, int]:
     """Start a program whose system calls wait for us.
 
@@ -33,6 +37,7 @@ def launch_watched(
         log: file that its output is appended to.
         environment: variables on top of the base environment.
         pass_fds: descriptors that it inherits.
+        kinds: the calls that are to wait; None: all. Each takes a tenth of a millisecond.
 
     Returns:
         the process, and the listener of its filter, which the caller closes.
@@ -40,6 +45,7 @@ def launch_watched(
     Raises:
         HarnessError: this machine or its sandbox does not allow it.
     """
+    wanted = {} if kinds is None else {ONLY: " ".join(names_of(kinds))}
     ready_read, ready_write = os.pipe()
     go_read, go_write = os.pipe()
     try:
@@ -47,7 +53,7 @@ def launch_watched(
             child = launcher.launch(
                 command,
                 log,
-                environment=environment,
+                environment={**environment, **wanted},
                 pass_fds=pass_fds,
                 reports=(ready_write, go_read),
             )

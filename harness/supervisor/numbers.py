@@ -73,6 +73,8 @@ MACHINES = {
 }
 """Machine -> the kernel's audit number of it, the number of seccomp(2), the calls."""
 
+ONLY = "CRASHGATE_CALLS"
+"""The variable that names the calls to report, where not all of them are wanted."""
 FLAGS_AT = {"open": 1, "openat": 2}
 """Calls that are reported only when their flags say that they write, and where the flags are."""
 NOT_ON_STANDARD_STREAMS = frozenset({"write", "writev"})

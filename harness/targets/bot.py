@@ -19,7 +19,7 @@ from harness.errors import UserError
 from harness.values import Value
 
 REFERENCE = "target_trader"
-OWNER = r"[0-9a-f]{16} \S+ pid \d+ \S+"
+OWNER = r"\b[0-9a-f]{16} \S+ pid \d+ \S+"
 """How a process of the reference bot signs in Redis as the one that writes."""
 CLIENT_ID = 2001
 PLACEHOLDERS = ("port", "state_dir", "store", "client_id", "watchlist", "redis_url")

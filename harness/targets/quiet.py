@@ -22,7 +22,7 @@ from harness.targets.sockets import LoopbackQueues
 from harness.targets.threads import Look, Onlooker
 
 # Pauses between looks: short while the answer is near, longer when a start-up takes its time.
-PAUSE_FIRST_SECONDS = 0.0002
+PAUSE_FIRST_SECONDS = 0.0006
 PAUSE_LAST_SECONDS = 0.01
 ASLEEP_LOOKS = 20
 """Who is woken by bytes is seen to run at once; so often must a bot be seen to leave them."""
@@ -191,7 +191,9 @@ class Watch:
                 raise QuietTimeoutError(busy(sight, seconds))
             before = sight
             self.rest(pause)
-            pause = PAUSE_FIRST_SECONDS if sight.waiting else min(pause * 1.5, PAUSE_LAST_SECONDS)
+            # Who sleeps by the kernel's clock is not about to go quiet, however still it is.
+            near = sight.waiting and REAL_SLEEP not in sight.look.doing
+            pause = PAUSE_FIRST_SECONDS if near else min(pause * 1.5, PAUSE_LAST_SECONDS)
 
     def rest(self, seconds: float) -> None:
         """Wait until the bot ends or makes a call that must be answered, at most so long."""
