@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from fakebroker.control import ControlClient
-from fakebroker.control_messages import Point, Status
+from fakebroker.control_messages import Status
 from harness.beliefs import Beliefs, Told, memory_of
 from harness.broker_process import BrokerProcess
 from harness.case import Case, Crash
@@ -212,13 +212,20 @@ class BotLife:
             return (yield from self._follow_tape(watch))
 
     def go_on(self, crash: Crash) -> None:
-        """Go on from where the bot stands to a later point."""
+        """Go on from where the bot stands to a later point.
+
+        Raises:
+            ControlError: it is a message that the broker has seen already.
+        """
         self._crash = crash
+        if self._kit.control.status().halted is not None:
+            self._kit.control.release(deliver=True)
+        self._arm()
         if self._calls is not None:
             self._calls.go_on(target_of(crash))
 
     def stands_at(self, crash: Crash) -> bool:
-        """Whether the bot stands at a point that is no message."""
+        """Whether the bot stands at a point, or the broker for it."""
         match crash.point:
             case SystemCall() | FailPoint() as point:
                 return self._calls is not None and self._calls.stands_at(point)
@@ -227,8 +234,8 @@ class BotLife:
                 here = played == self._case.bars_through(point.after_bar)
                 held = self._calls is not None and self._calls.held
                 return here and self._since_bar == point.events and not held
-            case _:
-                return False
+            case WirePoint() as point:
+                return self._kit.control.status().halted == point.for_broker
 
     def is_past(self, crash: Crash) -> bool:
         """Whether the bot has gone by a point, or cannot be held there."""
@@ -238,8 +245,8 @@ class BotLife:
             case Quiet() as point:
                 played = self._kit.control.status().bars_played
                 return played > self._case.bars_through(point.after_bar)
-            case _:
-                return True
+            case WirePoint():
+                return False  # The broker knows; it refuses what it has seen.
 
     @property
     def was_failed(self) -> bool:
@@ -325,9 +332,7 @@ class BotLife:
 
     def _arm(self) -> None:
         if self._crash is not None and isinstance(self._crash.point, WirePoint):
-            self._kit.control.break_at(
-                Point.model_validate(self._crash.point.model_dump(exclude={"kind"}))
-            )
+            self._kit.control.break_at(self._crash.point.for_broker)
 
     def _launch(self) -> Child:
         kit = self._kit

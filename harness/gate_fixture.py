@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError, UserError
+from harness.explore.order import share
 from harness.explore.trial import Trial
 from harness.gate import judge_stored, run_scenario
 from harness.history import History
 from harness.report.terminal import report
 from harness.result import Result, Verdict
 from harness.scenario import Scenario
-from harness.sweep import Depth, Sweep, share
+from harness.sweep import Depth, Sweep
 from harness.targets import BotSpec
 from harness.token import Token
 from harness.user_properties import COLUMNS, PREFIX, SWEPT

@@ -4,12 +4,11 @@ A trial that passes leaves nothing behind; the files of one that does not are ke
 shows is its coverage: points hit over points learned.
 """
 
-import hashlib
+import contextlib
 import json
-import re
 import shutil
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from fakebroker.control import ControlError
@@ -21,6 +20,7 @@ from harness.dart import Dart
 from harness.downtime.broker_faults import FAULTS
 from harness.errors import HarnessError, UserError
 from harness.explore.learned import call_kills, calls_of, passage_kills
+from harness.explore.order import Visit, place_of, visits
 from harness.explore.outage_trials import outage_trials
 from harness.explore.plan import (
     Learned,
@@ -39,17 +39,16 @@ from harness.explore.shrink import shrink
 from harness.explore.trial import Kill, Trial
 from harness.history import History
 from harness.judge import judge
-from harness.points import CrashPoint
+from harness.points import CrashPoint, WirePoint
 from harness.result import Result, Verdict
 from harness.runner import Branch, run_case
+from harness.sameness import doubted, first_difference, nameless
 from harness.scenario import Scenario
 from harness.sequels import FORETOLD, Sequels, has_sequels
 from harness.targets import BotSpec
 from harness.targets.process import EXEC, Launcher
 from harness.token import Token
 from harness.trunk import Trunk, branches_off
-
-NUMBERS = re.compile(r'"(?:seq|occurrence)":\d+,?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +127,16 @@ class Sweep:
             self._clean = History.read(self._clean_path)
         return self._clean
 
+    @cached_property
+    def _visits(self) -> dict[CrashPoint, Visit]:
+        return visits(self.learned().kills, self.clean)
+
+    @cached_property
+    def _day(self) -> list[str]:
+        """The lines of the run without crashes."""
+        assert self.clean.complete, "a run that others branch off is compared with it"
+        return self._clean_path.read_text(encoding="utf-8").splitlines()
+
     def judge_clean(self) -> Result:
         """Judge the run without crashes: a bot that fails it has other troubles than crashes."""
         result = judge(self.scenario, self.clean, clean=self.clean)
@@ -175,11 +184,10 @@ class Sweep:
         ]
         if self.depth.depth > 1:
             trials += self.deeper(learned)
-        places = {kill.point: place for place, kill in enumerate(learned.kills)}
         return tuple(
             sorted(
                 sample(trials, self.depth.budget, seed=self.depth.seed),
-                key=lambda trial: place_of(trial, places),
+                key=lambda trial: place_of(trial, self._visits),
             )
         )
 
@@ -260,8 +268,9 @@ class Sweep:
 
     def _crash_of(self, case: Case) -> str | None:
         """The first crash of a case as a digest; None where nobody can stand at it and live."""
-        if not (branches_off(case) and has_sequels(case)):
-            return None
+        at_message = bool(case.crashes) and isinstance(case.crashes[0].point, WirePoint)
+        if at_message or not (branches_off(case) and has_sequels(case)):
+            return None  # What lies in the wire at a message is only decided by the kill.
         try:
             with self._watch.part("trunk"):
                 trunk = self._trunk_at(case)
@@ -376,10 +385,17 @@ class Sweep:
             return None
 
     def _trunk_at(self, case: Case) -> Trunk | None:
-        """A run that stands where a case crashes first; None when none comes there."""
+        """A run that stands where a case crashes first; None when none comes there.
+
+        Raises:
+            HarnessError: one cannot be had.
+            ControlError: the broker does not do what it is told.
+        """
         begins, crash = case.clean(), case.crashes[0]
-        if self._trunk is not None and self._trunk.case == begins and self._trunk.reach(crash):
-            return self._trunk
+        if self._trunk is not None and self._trunk.case == begins:
+            with contextlib.suppress(HarnessError, ControlError):
+                if self._trunk.reach(crash):
+                    return self._trunk
         self.close()
         self._runs += 1
         self._trunk = Trunk(
@@ -388,6 +404,7 @@ class Sweep:
             self._folder / f"{self.store}-{self._runs}-trunk",
             limits=self._limits,
             launcher=self._launcher,
+            day=self._day,
         )
         return self._trunk if self._trunk.reach(crash) else None
 
@@ -421,66 +438,8 @@ class Sweep:
         )
 
 
-def place_of(
-    trial: Trial, places: Mapping[CrashPoint, int]
-) -> tuple[bool, tuple[str, ...], int, bool]:
-    """Where a trial comes in its sweep: those that can branch off one run stand together."""
-    first = trial.kills[0].point if trial.kills else None
-    place = places.get(first, -1) if first else -1
-    return len(trial.kills) > 1, trial.troubles, place, not trial.plain
-
-
-def share(trials: Sequence[Trial], part: int, parts: int) -> tuple[Trial, ...]:
-    """The trials of one part of a sweep, `part` from 0: neighbours stay together."""
-    begin, end = (len(trials) * each // parts for each in (part, part + 1))
-    return tuple(trials[begin:end])
-
-
 def renamed(passed: Result, case: Case) -> Result:
     """The result of a case whose first crash differs from another one's in its name only."""
     points = (case.crashes[0].describe(), *passed.kill_points[1:])
     token = str(Token.of(case))
     return passed.model_copy(update={"token": token, "kill_points": points, "foretold": True})
-
-
-def doubted(result: Result, reason: str) -> Result:
-    """A result with one more reason why it proves nothing."""
-    verdict = result.verdict if result.findings else Verdict.INCONCLUSIVE
-    reasons = (*result.reasons, reason)
-    return result.model_copy(update={"reasons": reasons, "verdict": verdict})
-
-
-def nameless(path: Path) -> str:
-    """A digest of a history without what it calls its case and its first kill."""
-    lines = path.read_text(encoding="utf-8").splitlines()[1:]
-    kills = [place for place, line in enumerate(lines) if '"kind":"killed"' in line]
-    del lines[kills[0]]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def first_difference(first: Path, second: Path) -> str | None:
-    """The first event in which two histories differ, in words; None when they are the same.
-
-    Where the second has been told to its end by another run, the numbers of lines and messages are
-    the other run's and are not compared.
-    """
-    one = first.read_text(encoding="utf-8").splitlines()
-    two = second.read_text(encoding="utf-8").splitlines()
-    told = [place for place, line in enumerate(two) if f'"kind":"{FORETOLD}"' in line]
-    if told:
-        place = told[0]
-        one[place:] = map(unnumbered, one[place:])
-        two[place:] = map(unnumbered, two[place + 1 :])
-    for number, (here, there) in enumerate(zip(one, two, strict=False), start=1):
-        if here != there:
-            return f"line {number} is {here[:200]} in one run and {there[:200]} in the other"
-    if len(one) != len(two):
-        longer = one if len(one) > len(two) else two
-        shorter = min(len(one), len(two))
-        return f"one run ends after {shorter} lines, the other goes on: {longer[shorter][:200]}"
-    return None
-
-
-def unnumbered(line: str) -> str:
-    """A line of a history without its number and that of its message."""
-    return NUMBERS.sub("", line)

@@ -13,32 +13,37 @@ first point is one has all of them told. It does nothing else differently; only 
 
 import contextlib
 import hashlib
-import json
-import os
 import shutil
-import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 from fakebroker.control_messages import Status
 from harness.bot_life import BotLife, Equipment, Limits
+from harness.branching import (
+    HALTED,
+    copy_tree,
+    is_ours,
+    log_of_a_kill,
+    told_time,
+    unnumbered,
+    without_halts,
+)
 from harness.broker_process import BrokerProcess
 from harness.case import Case, Crash
 from harness.clock import Deadline
 from harness.errors import HarnessError
 from harness.faults.apply import needs_copies
 from harness.faults.keys import dump_keys
+from harness.forked_broker import forked_broker
 from harness.history.writer import HistoryWriter
 from harness.outages import Outages
-from harness.points import CrashPoint, FailPoint, Quiet, SystemCall
-from harness.points.failpoint import name_in
+from harness.points import CrashPoint, FailPoint, WirePoint
 from harness.redis_process import RedisProcess, running_redis
 from harness.runner import RunFolder, failpoints_of, headline, prepared
 from harness.sequels import left_behind
 from harness.targets import BotSpec, Session
-from harness.targets.process import END_SECONDS, Child, Launcher
+from harness.targets.process import Launcher
 from harness.targets.sockets import LoopbackQueues
 from harness.targets.threads import Onlooker
 
@@ -47,10 +52,7 @@ def branches_off(case: Case) -> bool:
     """Whether a run of a case can begin at its first crash."""
     if not case.crashes or case.call_faults or case.outages:
         return False
-    first = case.crashes[0]
-    return isinstance(first.point, SystemCall | Quiet | FailPoint) and not any(
-        needs_copies(crash.storage) for crash in case.crashes
-    )
+    return not any(needs_copies(crash.storage) for crash in case.crashes)
 
 
 class Trunk:
@@ -62,12 +64,21 @@ class Trunk:
         folder: where it is run; made, and removed at the end.
         limits: how long to wait before giving up.
         launcher: how programs are started.
+        day: the lines of the case's history where nobody is held.
     """
 
     def __init__(
-        self, case: Case, bot: BotSpec, folder: Path, *, limits: Limits, launcher: Launcher
+        self,
+        case: Case,
+        bot: BotSpec,
+        folder: Path,
+        *,
+        limits: Limits,
+        launcher: Launcher,
+        day: Sequence[str],
     ) -> None:
         self.case = case
+        self._day = [unnumbered(line) for line in day if not is_ours(line)]
         self._bot = bot
         self._folder = folder
         self._cleanup = contextlib.ExitStack()
@@ -93,7 +104,9 @@ class Trunk:
         """Let the bot go on to where a crash is to be; False when it does not come there any more.
 
         Raises:
-            HarnessError: the bot does not go quiet.
+            HarnessError: the bot does not go quiet, or the run is not what it would be without the
+                standstills before.
+            ControlError: it is a message that the broker has seen already.
         """
         if self._ended:
             return False
@@ -108,7 +121,25 @@ class Trunk:
         self._ended = next(self._stops, None) is None
         if not self._ended and not self._stands_at(crash):
             raise HarnessError(f"the run stands elsewhere than {crash.describe()}")
+        if isinstance(crash.point, WirePoint):
+            self._require_healed()
         return not self._ended
+
+    def _require_healed(self) -> None:
+        """Make sure that the standstills before this one have changed nothing.
+
+        The bot goes on while the broker stands still, and what it does then it may do in another
+        order than in a run that stands still for the first time.
+
+        Raises:
+            HarnessError: they have.
+        """
+        self._kit.history.drain()
+        lines = without_halts(self._kit.history.path.read_text(encoding="utf-8").splitlines())
+        until = next(at for at, line in enumerate(lines) if HALTED in line)
+        lived = [unnumbered(line) for line in lines[:until] if not is_ours(line)]
+        if lived != self._day[: len(lived)]:
+            raise HarnessError("a standstill has changed the day that others branch off")
 
     def _begin(self, crash: Crash) -> bool:
         """Make the bot's life ready to begin; False when it has no such failpoint."""
@@ -174,7 +205,7 @@ class Trunk:
             history = cleanup.enter_context(HistoryWriter(files.history, broker.journal))
             headed, *lived = kit.history.path.read_text(encoding="utf-8").splitlines()
             history.note("case", told_time(headed), **headline(case, bot))
-            history.go_on_with(lived)
+            history.go_on_with(without_halts(lived))
             outages = Outages(case, root / "state", history=history, redis=redis)
             queues = LoopbackQueues()
             cleanup.callback(queues.close)
@@ -212,54 +243,6 @@ class Trunk:
         raise HarnessError("Redis does not come to an end with what the bot has sent")
 
 
-@contextlib.contextmanager
-def forked_broker(broker: BrokerProcess, root: Path) -> Iterator[BrokerProcess]:
-    """A fork of a broker, with the bot's connections still open to it; ends with the context.
-
-    Raises:
-        ControlError: it cannot be forked.
-    """
-    journal = root / broker.journal.name
-    forked, control = broker.control.fork(journal)
-    with control:
-        child = ForkedBroker(forked.pid, broker.child.log)
-        try:
-            yield BrokerProcess(child=child, control=control, port=forked.port, journal=journal)
-        finally:
-            child.end()
-
-
-class ForkedBroker(Child):
-    """A process that the broker has forked: no child of ours, and let go of by the broker."""
-
-    def __init__(self, pid: int, log: Path) -> None:
-        super().__init__(Unrelated(pid), log)
-
-    def kill(self) -> int:
-        """SIGKILL; its number may be another process's after its end, its descriptor cannot."""
-        assert self._pidfd is not None, "branches are made on Linux"
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-        if not self.exits_within(END_SECONDS):
-            raise HarnessError(f"process {self.pid} outlived SIGKILL by {END_SECONDS:g} s")
-        return -signal.SIGKILL
-
-
-class Unrelated:
-    """A process that is not ours to wait for."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-
-    def code(self) -> int:
-        """Its exit code is told to its parent alone."""
-        return -signal.SIGKILL
-
-    def reap(self) -> int:
-        """Nothing is to be let go of."""
-        return -signal.SIGKILL
-
-
 def moved(
     session: Session,
     root: Path,
@@ -278,46 +261,3 @@ def moved(
             "settings": case.environment,
         }
     )
-
-
-def copy_tree(source: Path, target: Path) -> None:
-    """Copy a folder as its files are to a process: two names of one file stay two names of one.
-
-    A rename of one name over another of the same file does nothing (rename(2)), so that what is
-    a link must be one in the copy.
-    """
-    names: dict[tuple[int, int], Path] = {}
-    for folder, _, files in os.walk(source):
-        here = target / Path(folder).relative_to(source)
-        here.mkdir()
-        shutil.copystat(folder, here)
-        for name in files:
-            found = Path(folder, name)
-            told = found.lstat()
-            first = names.get((told.st_dev, told.st_ino))
-            if first is not None:
-                (here / name).hardlink_to(first)
-                continue
-            shutil.copy2(found, here / name, follow_symlinks=False)
-            names[told.st_dev, told.st_ino] = here / name
-
-
-def log_of_a_kill(log: bytes, point: CrashPoint) -> bytes:
-    """The log of a bot that was killed at a point, from that of one that has told its passages.
-
-    Args:
-        log: that of the one; of the words that tell the last passage it has at most a beginning.
-        point: where the other was killed; at a failpoint it has said so.
-    """
-    *lines, begun = log.split(b"\n")
-    kept = [line for line in lines if name_in(line.decode(errors="replace")) is None]
-    if not isinstance(point, FailPoint):
-        return b"\n".join([*kept, begun])
-    if point.words("print").encode().startswith(begun):
-        begun = b""
-    return b"\n".join([*kept, begun]) + f"{point.words('kill')}\n".encode()
-
-
-def told_time(line: str) -> datetime:
-    """The exchange time of a line of a history."""
-    return datetime.fromisoformat(json.loads(line)["time"])

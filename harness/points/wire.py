@@ -10,6 +10,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from fakebroker.control_messages import Point
 from harness.points.words import ordinal
 from harness.values import Value
 
@@ -60,6 +61,11 @@ class WirePoint(Value):
                 f"{self.direction.value!r}; use {fitting}"
             )
         return self
+
+    @property
+    def for_broker(self) -> Point:
+        """What the broker is told."""
+        return Point.model_validate(self.model_dump(exclude={"kind"}))
 
     def describe(self) -> str:
         """Say where the point is, in plain words."""

@@ -16,7 +16,8 @@ from harness.explore.trial import Trial
 from harness.history import Event, History
 from harness.judge import judge
 from harness.result import Result, Verdict
-from harness.sweep import Depth, Sweep, first_difference
+from harness.sameness import first_difference
+from harness.sweep import Depth, Sweep
 from harness.targets import BotSpec
 from harness.workshop import Workshop, workshop
 from scenarios.test_every_point import SCENARIO

@@ -13,10 +13,12 @@ import pytest
 from harness.dart import Dart
 from harness.explore.plan import spread
 from harness.explore.trial import Trial
-from harness.points import FailPoint, Quiet, Side, SystemCall
+from harness.points import FailPoint, Quiet, Side, SystemCall, WirePoint
 from harness.result import Verdict
+from harness.sameness import first_difference
 from harness.scenario import STORES
-from harness.sweep import Depth, Sweep, first_difference
+from harness.sequels import Sequels
+from harness.sweep import Depth, Sweep
 from harness.targets import BotSpec
 from harness.token import Token
 from harness.workshop import Workshop, workshop
@@ -70,7 +72,8 @@ def test_a_branch_has_the_history_of_a_real_kill(shop: Workshop, store: str) -> 
     chosen = sorted((kill for kills in sides for kill in spread(kills, 2)), key=calls.index)
     quiet = [kill for kill in sweep.learned().kills if isinstance(kill.point, Quiet)]
     passages = [kill for kill in sweep.learned().kills if isinstance(kill.point, FailPoint)]
-    for kill in (*chosen, quiet[-3], *spread(passages, SPREAD)):
+    messages = [kill for kill in sweep.learned().kills if isinstance(kill.point, WirePoint)]
+    for kill in (*chosen, quiet[-3], *spread(passages, SPREAD), *spread(messages, SPREAD)):
         case = SCENARIO.case(store, trial=str(Trial(kills=(kill,))))
         branch = sweep._branch(case)
         assert branch is not None, str(kill)
@@ -218,3 +221,65 @@ def test_a_trial_that_passes_cannot_be_shrunk(run: Run) -> None:
     assert result.returncode == 2
     assert "does not fail" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_what_followed_is_told_of_a_crash_that_left_the_same(shop: Workshop) -> None:
+    sweep = sweep_of(shop, "json")
+    trials = [
+        Trial.parse(f"kill={point}")
+        for point in (
+            "unsent.realtimeBar.9",
+            "quiet.20251006T100035",
+            "before.rename.state-file.1.20251006T100145",
+        )
+    ]
+    played, told, other = [sweep.run(trial) for trial in trials]
+    assert [each.verdict for each in (played, told, other)] == [Verdict.PASS] * 3
+    assert told.foretold, "a bar that the bot has not heard changes nothing that it leaves"
+    assert not other.foretold
+    for trial in trials:
+        assert sweep.run_twice(trial).reasons == (), "what was told is what is played"
+
+
+def test_a_crash_that_is_another_in_all_but_its_name_is_not_played(shop: Workshop) -> None:
+    sweep = sweep_of(shop, "json")
+    calls = [kill for kill in sweep.learned().kills if isinstance(kill.point, SystemCall)]
+    synced = [kill for kill in calls if kill.point.call == "fsync"]  # type: ignore[union-attr]
+    after = calls[calls.index(synced[0]) + 1]
+    first = sweep.run(Trial(kills=(synced[0],)))
+    runs = sweep._runs
+    second = sweep.run(Trial(kills=(after,)))
+    assert second.foretold
+    assert sweep._runs == runs, "nothing was started"
+    assert second.kill_points == (after.point.describe(),)
+    assert second.token != first.token
+    assert Token.parse(second.token).trial == str(Trial(kills=(after,)))
+
+
+def test_what_is_told_and_does_not_pass_is_played(tmp_path: Path) -> None:
+    with workshop(tmp_path / "broken") as shop:
+        sweep = shop.sweep(SCENARIO, "json", bot=BotSpec.choose(str(BROKEN)), depth=Depth())
+        played, again = [sweep.run(Trial.parse(f"kill=after.{FIRST_SEND}")) for _ in range(2)]
+    for result in (played, again):
+        assert result.verdict is Verdict.FAIL
+        assert not result.foretold
+        kinds = {event["kind"] for event in events(Path(result.history))}
+        assert "foretold" not in kinds
+
+
+def test_what_follows_differs_and_is_told_so(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = sweep_of(shop, "json")
+    trial = Trial.parse("kill=quiet.20251006T100105")
+    assert sweep.run_twice(trial).verdict is Verdict.PASS
+    known = Sequels.known
+
+    def wrong(sequels: Sequels, remains: str) -> list[str] | None:
+        lines = known(sequels, remains)
+        return lines if lines is None else [*lines[:-2], lines[-1]]
+
+    monkeypatch.setattr(Sequels, "known", wrong)
+    result = sweep.run_twice(trial)
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "two runs of the case differ" in result.reasons[0]

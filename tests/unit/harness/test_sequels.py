@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.case import Case
+from harness.sameness import first_difference
 from harness.sequels import Sequels, counts_matter, has_sequels, left_behind
-from harness.sweep import first_difference
 from harness.targets import Session
 from scenarios.test_every_point import SCENARIO
 

@@ -5,13 +5,17 @@ from pathlib import Path
 import pytest
 
 from harness.beliefs import Beliefs, Told, memory_of
+from harness.branching import copy_tree, log_of_a_kill, without_halts
 from harness.case import Case, Crash
+from harness.explore.order import Visit, place_of, share, visits
 from harness.explore.trial import Kill, Trial
 from harness.faults.storage import Stale
+from harness.history import History
 from harness.history.writer import HistoryWriter
+from harness.points import CrashPoint
 from harness.points.slugs import parse_point
-from harness.sweep import place_of, share
-from harness.trunk import branches_off, copy_tree, log_of_a_kill
+from harness.points.wire import unsent
+from harness.trunk import branches_off
 from scenarios.test_every_point import SCENARIO
 
 CALL = "before.rename.state-file.1.20251006T100145"
@@ -47,14 +51,14 @@ def test_two_names_of_one_file_stay_two_names_of_one_in_a_copy(tmp_path: Path) -
         (f"kill={CALL}", True),
         (f"kill={CALL}+stop-fills", True),
         ("kill=quiet.20251006T100145/kill=passage.order.sent.entry.1", True),
-        ("kill=processed.placeOrder.1", False),
+        ("kill=processed.placeOrder.1", True),
         ("kill=passage.order.sent.entry.1", True),
-        ("kill=processed.placeOrder.1/kill=passage.order.sent.entry.1", False),
+        ("kill=processed.placeOrder.1/kill=passage.order.sent.entry.1", True),
         (f"fail=ENOSPC.write.temporary-file.3/kill={CALL}", False),
         ("", False),
     ],
 )
-def test_a_run_branches_off_at_a_call_a_failpoint_or_between_bars(trial: str, wanted: bool) -> None:
+def test_a_run_branches_off_wherever_its_first_crash_is(trial: str, wanted: bool) -> None:
     assert branches_off(case_of(trial)) is wanted
 
 
@@ -126,7 +130,7 @@ def test_a_command_that_changes_what_it_reads_is_asked_again() -> None:
 
 def test_trials_come_in_the_order_of_the_day_and_neighbours_stay_together() -> None:
     kills = [Kill(point=parse_point(f"quiet.20251006T1001{second}")) for second in (10, 20, 30)]
-    places = {kill.point: place for place, kill in enumerate(kills)}
+    places: dict[CrashPoint, Visit] = {kill.point: (0, place) for place, kill in enumerate(kills)}
     words = [Trial(kills=(kill.model_copy(update={"words": ("stop-fills",)}),)) for kill in kills]
     plain = [Trial(kills=(kill,)) for kill in kills]
     deep = Trial(kills=(kills[0], kills[1]))
@@ -136,3 +140,42 @@ def test_trials_come_in_the_order_of_the_day_and_neighbours_stay_together() -> N
     parts = [share(ordered, part, 4) for part in range(4)]
     assert [trial for part in parts for trial in part] == ordered
     assert {len(part) for part in parts} == {1, 2}
+
+
+def test_standstills_that_are_over_are_not_told_and_the_last_one_is() -> None:
+    def told(*kinds: str) -> list[str]:
+        return [f'{{"seq":1,"source":"broker","kind":"{kind}"}}' for kind in kinds]
+
+    lived = told("received", "halted", "sent", "released", "bar", "halted", "order")
+    assert without_halts(lived) == told("received", "sent", "bar", "halted", "order")
+    over = told("received", "halted", "sent", "released", "bar")
+    assert without_halts(over) == told("received", "sent", "bar")
+    assert without_halts(told("halted", "order")) == told("halted", "order")
+
+
+def test_messages_of_one_instant_are_visited_in_runs_of_their_own() -> None:
+    messages = ((0, "openOrder"), (0, "position"), (5, "error"))
+    day = History.of(
+        [
+            {
+                "seq": number,
+                "time": f"2025-10-06T10:00:0{second}-04:00",
+                "source": "broker",
+                "kind": "sent",
+                "session": 1,
+                "client_id": 1,
+                "message": name,
+                "occurrence": 1,
+                "fields": {},
+            }
+            for number, (second, name) in enumerate(messages)
+        ]
+    )
+    names = ("openOrder", "position", "error")
+    wire = [Kill(point=unsent(name)) for name in names]
+    again = Kill(point=unsent("openOrder"), words=("stop-fills",))
+    other = [Kill(point=parse_point(text)) for text in ("quiet.20251006T100110", CALL)]
+    places = visits([*wire, again, *other], day)
+    runs = [places[kill.point][0] for kill in (*wire, *other)]
+    assert runs[0] == runs[2] == runs[1] - 1, "two messages of one instant need two runs"
+    assert len({*runs}) == 4, "calls, quiet and messages have runs of their own"

@@ -1,0 +1,77 @@
+"""What a branch begins with: the files, the log and the lines of the run that it branches off."""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from harness.points import CrashPoint, FailPoint
+from harness.points.failpoint import name_in
+
+HALTED, RELEASED = '"kind":"halted"', '"kind":"released"'
+NOT_LIVED = tuple(f'"kind":"{kind}"' for kind in ("case", "calls", "passages"))
+
+
+def without_halts(lines: Sequence[str]) -> list[str]:
+    """Lines of a history without those of the standstills that the broker has left again."""
+    last = max((at for at, line in enumerate(lines) if RELEASED in line), default=-1)
+    return [
+        line
+        for at, line in enumerate(lines)
+        if at > last or not (HALTED in line or RELEASED in line)
+    ]
+
+
+def unnumbered(line: str) -> str:
+    """A line of a history without its number."""
+    return line.partition(",")[2]
+
+
+def is_ours(line: str) -> bool:
+    """Whether a line says what was run or learned, and not what happened."""
+    return any(kind in line for kind in NOT_LIVED)
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a folder as its files are to a process: two names of one file stay two names of one.
+
+    A rename of one name over another of the same file does nothing (rename(2)), so that what is
+    a link must be one in the copy.
+    """
+    names: dict[tuple[int, int], Path] = {}
+    for folder, _, files in os.walk(source):
+        here = target / Path(folder).relative_to(source)
+        here.mkdir()
+        shutil.copystat(folder, here)
+        for name in files:
+            found = Path(folder, name)
+            told = found.lstat()
+            first = names.get((told.st_dev, told.st_ino))
+            if first is not None:
+                (here / name).hardlink_to(first)
+                continue
+            shutil.copy2(found, here / name, follow_symlinks=False)
+            names[told.st_dev, told.st_ino] = here / name
+
+
+def log_of_a_kill(log: bytes, point: CrashPoint) -> bytes:
+    """The log of a bot that was killed at a point, from that of one that has told its passages.
+
+    Args:
+        log: that of the one; of the words that tell the last passage it has at most a beginning.
+        point: where the other was killed; at a failpoint it has said so.
+    """
+    *lines, begun = log.split(b"\n")
+    kept = [line for line in lines if name_in(line.decode(errors="replace")) is None]
+    if not isinstance(point, FailPoint):
+        return b"\n".join([*kept, begun])
+    if point.words("print").encode().startswith(begun):
+        begun = b""
+    return b"\n".join([*kept, begun]) + f"{point.words('kill')}\n".encode()
+
+
+def told_time(line: str) -> datetime:
+    """The exchange time of a line of a history."""
+    return datetime.fromisoformat(json.loads(line)["time"])
