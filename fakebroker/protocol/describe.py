@@ -19,7 +19,7 @@ from fakebroker.values import Contract, OrderTerms
 
 Fact = str | int | bool
 
-PARTS: Final = (Contract, OrderTerms, Execution, ExecutionFilter, Margins)
+PARTS: Final = frozenset({Contract, OrderTerms, Execution, ExecutionFilter, Margins})
 # Of a contract these say which one it is; the rest repeats it.
 CONTRACT_FACTS: Final = frozenset({"symbol", "sec_type", "con_id", "currency"})
 
@@ -35,7 +35,7 @@ def add_facts(told: object, facts: dict[str, Fact]) -> None:
     """Add the facts of a message or of a part of one, in the order of its fields."""
     for name, default in fields_told(type(told)):
         value: object = getattr(told, name)
-        if isinstance(value, PARTS):
+        if type(value) in PARTS:
             add_facts(value, facts)
         elif default is MISSING or value != default:
             fact = fact_of(value)
@@ -55,8 +55,11 @@ def fields_told(kind: type) -> tuple[tuple[str, object], ...]:
 
 def fact_of(value: object) -> Fact | None:
     """Return one value as a journal writes it, None when it is empty."""
-    if type(value) is str:  # Most are text, and what follows takes a while to notice it.
+    # Most are text or a number, and what follows takes a while to notice it.
+    if type(value) is str:
         return value or None
+    if type(value) is Decimal:
+        return number(value)
     match value:
         case None | "" | ():
             return None
