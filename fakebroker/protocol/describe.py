@@ -19,7 +19,9 @@ from fakebroker.values import Contract, OrderTerms
 
 Fact = str | int | bool
 
-PARTS: Final = frozenset({Contract, OrderTerms, Execution, ExecutionFilter, Margins})
+PARTS: Final[frozenset[type]] = frozenset(
+    {Contract, OrderTerms, Execution, ExecutionFilter, Margins}
+)
 # Of a contract these say which one it is; the rest repeats it.
 CONTRACT_FACTS: Final = frozenset({"symbol", "sec_type", "con_id", "currency"})
 
@@ -33,7 +35,8 @@ def describe(message: Request | Reply) -> dict[str, Fact]:
 
 def add_facts(told: object, facts: dict[str, Fact]) -> None:
     """Add the facts of a message or of a part of one, in the order of its fields."""
-    for name, default in fields_told(type(told)):
+    kind: type = type(told)
+    for name, default in fields_told(kind):
         value: object = getattr(told, name)
         if type(value) in PARTS:
             add_facts(value, facts)
