@@ -14,8 +14,9 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from io import FileIO
 from pathlib import Path
-from typing import Annotated, NoReturn, TextIO
+from typing import Annotated, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -124,7 +125,7 @@ def serve(
     given = {"account": account, "cash": cash, "seed": seed}
     if tape is None:
         given["price_without_tape"] = PRICE_WITHOUT_TAPE
-    broker_settings = read_settings(settings and Path(settings), given)
+    broker_settings = read_settings(None if settings is None else Path(settings), given)
     if faults is not None:
         broker_settings = with_faults(broker_settings, faults)
     market = read_market(tape, symbol, broker_settings.seed) if tape is not None else None
@@ -276,10 +277,10 @@ def read_market(source: str, symbol: str | None, seed: int) -> Tape:
         fail(str(error))
 
 
-def open_journal(path: Path) -> TextIO:
+def open_journal(path: Path) -> FileIO:
     """Open a new journal file; one that exists is never overwritten."""
     try:
-        return path.open("x", encoding="utf-8")
+        return path.open("xb", buffering=0)
     except FileExistsError:
         fail(f"--journal {path} exists and is not overwritten: move it or name another")
     except OSError as error:

@@ -8,7 +8,7 @@ whoever made it hands it a sink for finished lines (`line_writer`).
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TextIO
+from io import FileIO
 from zoneinfo import ZoneInfo
 
 from fakebroker.control_messages import Point
@@ -30,7 +30,7 @@ Scalar = str | int | bool | None
 Field = Scalar | Mapping[str, Scalar]
 
 # Made once: `json.dumps` makes one for each record.
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
 
 
 class Journal:
@@ -140,14 +140,16 @@ class Journal:
                 return
 
 
-def line_writer(file: TextIO | None) -> Callable[[str], None]:
+def line_writer(file: FileIO | None) -> Callable[[str], None]:
     """Return what writes one journal line; each line is complete on disk before the next input."""
     if file is None:
         return lambda _line: None
 
     def write(line: str) -> None:
-        file.write(line + "\n")
-        file.flush()
+        # Without a buffer, which would be emptied for each line anyhow.
+        left = f"{line}\n".encode()
+        while left:
+            left = left[file.write(left) :]
 
     return write
 
