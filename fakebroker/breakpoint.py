@@ -42,8 +42,9 @@ class Breakpoint:
 
     def count(self, direction: Literal["in", "out"], message: str) -> int:
         """Count one more message of a kind and return its occurrence, from 1."""
-        self._tally.passed[direction, message] += 1
-        return self._tally.passed[direction, message]
+        passed, key = self._tally.passed, (direction, message)
+        passed[key] = count = passed[key] + 1
+        return count
 
     def arm(self, point: Point) -> None:
         """Arm a point, replacing the one before.

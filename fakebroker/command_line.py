@@ -14,8 +14,9 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from io import FileIO
 from pathlib import Path
-from typing import Annotated, NoReturn, TextIO
+from typing import Annotated, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -37,6 +38,9 @@ from fakebroker.store import Store, StoreError
 
 PRICE_WITHOUT_TAPE = "100"
 """US dollars of every stock when there is no tape, so that a script can be tried at once."""
+
+PATH = "<path>"
+"""How --help names a path that is taken as text: for a `Path` typer makes a schema in each run."""
 
 
 class ClockKind(StrEnum):
@@ -86,7 +90,8 @@ def serve(
         int | None, typer.Option(help="Seed of execution ids and synthetic days.")
     ] = None,
     settings: Annotated[
-        Path | None, typer.Option(help="JSON file with settings (see fakebroker/settings.py).")
+        str | None,
+        typer.Option(metavar=PATH, help="JSON file with settings (see fakebroker/settings.py)."),
     ] = None,
     faults: Annotated[
         Path | None, typer.Option(help="TOML file of what goes wrong (see docs/faults.md).")
@@ -96,7 +101,7 @@ def serve(
     ] = ClockKind.REAL,
     speed: Annotated[float, typer.Option(min=0.001, help="Times faster than the wall.")] = 1.0,
     journal: Annotated[
-        Path | None, typer.Option(help="Write the journal to this new file.")
+        str | None, typer.Option(metavar=PATH, help="Write the journal to this new file.")
     ] = None,
     control: Annotated[Path | None, typer.Option(help="Open a control socket here.")] = None,
     control_fd: Annotated[
@@ -120,7 +125,7 @@ def serve(
     given = {"account": account, "cash": cash, "seed": seed}
     if tape is None:
         given["price_without_tape"] = PRICE_WITHOUT_TAPE
-    broker_settings = read_settings(settings, given)
+    broker_settings = read_settings(None if settings is None else Path(settings), given)
     if faults is not None:
         broker_settings = with_faults(broker_settings, faults)
     market = read_market(tape, symbol, broker_settings.seed) if tape is not None else None
@@ -128,7 +133,7 @@ def serve(
     if clock is ClockKind.LOCKSTEP and (market is None or side_door == NO_SIDE_DOOR):
         fail("--clock lockstep needs --tape and --control: without them nothing can step the day")
     with contextlib.ExitStack() as cleanup:
-        sink = cleanup.enter_context(open_journal(journal)) if journal is not None else None
+        sink = cleanup.enter_context(open_journal(Path(journal))) if journal is not None else None
         start = market.start if market is not None else wall_now()
         broker = Broker(
             broker_settings, Market(market), start=start, journal=Journal(line_writer(sink))
@@ -272,10 +277,10 @@ def read_market(source: str, symbol: str | None, seed: int) -> Tape:
         fail(str(error))
 
 
-def open_journal(path: Path) -> TextIO:
+def open_journal(path: Path) -> FileIO:
     """Open a new journal file; one that exists is never overwritten."""
     try:
-        return path.open("x", encoding="utf-8")
+        return path.open("xb", buffering=0)
     except FileExistsError:
         fail(f"--journal {path} exists and is not overwritten: move it or name another")
     except OSError as error:
@@ -328,7 +333,7 @@ def describe_market(tape: Tape | None) -> str:
 
 # Built once: a process that is forked from one that has imported this does not pay for it again.
 COMMAND = typer.main.get_command(app)
-for _option in COMMAND.params:
+for _option in COMMAND.get_params(COMMAND.context_class(COMMAND)):  # With --help, made here, too.
     if isinstance(_option, TyperOption):
         # What checks a value is made on first use otherwise, 1 ms each, in every process.
         _option.get_runtime_param()

@@ -56,7 +56,7 @@ def fork(
         listener = listen_on(host, 0)
         with contextlib.ExitStack() as undo:
             undo.callback(listener.close)
-            sink = journal.open("x", encoding="utf-8")
+            sink = journal.open("xb", buffering=0)
             undo.pop_all()
     except OSError as error:
         raise ControlError(f"the broker cannot be forked: {error}; name a new journal") from error

@@ -8,7 +8,7 @@ whoever made it hands it a sink for finished lines (`line_writer`).
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TextIO
+from io import FileIO
 from zoneinfo import ZoneInfo
 
 from fakebroker.control_messages import Point
@@ -29,6 +29,9 @@ EXCHANGE_ZONE = ZoneInfo("America/New_York")
 Scalar = str | int | bool | None
 Field = Scalar | Mapping[str, Scalar]
 
+# Made once: `json.dumps` makes one for each record.
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
+
 
 class Journal:
     """Numbers records and hands each to the sink as one line of JSON without its newline."""
@@ -36,6 +39,8 @@ class Journal:
     def __init__(self, sink: Callable[[str], None]) -> None:
         self._sink = sink
         self._seq = 0
+        self._moment: datetime | None = None
+        self._time = ""
 
     @property
     def seq(self) -> int:
@@ -53,9 +58,10 @@ class Journal:
     def write(self, kind: str, now: datetime, **fields: Field) -> None:
         """Append one record at exchange time `now` (aware); `None` fields are kept as null."""
         self._seq += 1
-        time = now.astimezone(EXCHANGE_ZONE).isoformat()
-        record = {"seq": self._seq, "time": time, "kind": kind, **fields}
-        self._sink(json.dumps(record, separators=(",", ":"), ensure_ascii=False))
+        if now is not self._moment:  # All records of one input come with the same object.
+            self._moment, self._time = now, now.astimezone(EXCHANGE_ZONE).isoformat()
+        record = {"seq": self._seq, "time": self._time, "kind": kind, **fields}
+        self._sink(_encode(record))
 
     def bar(self, bar: Bar, now: datetime) -> None:
         """Append a bar that was played; prices in the contract's currency, volume in shares."""
@@ -134,14 +140,16 @@ class Journal:
                 return
 
 
-def line_writer(file: TextIO | None) -> Callable[[str], None]:
+def line_writer(file: FileIO | None) -> Callable[[str], None]:
     """Return what writes one journal line; each line is complete on disk before the next input."""
     if file is None:
         return lambda _line: None
 
     def write(line: str) -> None:
-        file.write(line + "\n")
-        file.flush()
+        # Without a buffer, which would be emptied for each line anyhow.
+        left = f"{line}\n".encode()
+        while left:
+            left = left[file.write(left) :]
 
     return write
 

@@ -173,6 +173,9 @@ class Outbox:
         if session.closed or session.silent is not None:
             self._record("lost", item, now)
             return
+        if self._faults.none_armed:
+            self._hand_out(item, now)
+            return
         parcel = Parcel(session.number, session.client_id, item.reply, item.occurrence)
         outgoing = self._faults.reply(parcel, now)
         self.acts += outgoing.acts

@@ -404,6 +404,8 @@ class Gateway:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+        if self._lockstep:
+            return  # Nothing becomes due by itself.
         due = self._broker.next_deadline()
         if due is None or self._broker.halted is not None:
             return

@@ -105,6 +105,11 @@ class FaultEngine:
         """Return every fault that was armed, healed ones too."""
         return tuple(self._armed.values())
 
+    @property
+    def none_armed(self) -> bool:
+        """Whether no fault was ever armed, so that no reply can be disturbed."""
+        return not self._armed
+
     def fault(self, number: int) -> Fault:
         """Return a fault by its number."""
         return self._armed[number].fault

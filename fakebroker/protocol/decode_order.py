@@ -86,7 +86,8 @@ class OrderWalk:
             text = self.reader.text(name)
             if not text:
                 continue
-            if not names.is_text(name):
+            # Most are a plain zero, which is a number and a text.
+            if text != "0" and not names.is_text(name):
                 if is_unset(text):
                     continue
                 if name != "competeAgainstBestOffset" or text not in INFINITIES:

@@ -135,7 +135,10 @@ class OrderRow:
 
     def put(self, *field_names: str) -> None:
         """Write these fields of the order, or what TWS sends in their place."""
-        self.fields += [self.get(name) for name in field_names]
+        values = self._values  # Most fields are in no order.
+        self.fields += [
+            self.get(name) if name in values else DEFAULTS.get(name, "") for name in field_names
+        ]
 
     def put_list(self, name: str, parts: tuple[str, ...]) -> None:
         """Write a count and so many things of the same parts."""
@@ -152,7 +155,7 @@ class OrderRow:
         """Return a field of the order, or what TWS sends for one that asks for nothing."""
         text = self._values.get(name, "")
         default = DEFAULTS.get(name, "")
-        if not text or text == ASKS_NOTHING.get(name):
+        if not text or text in (default, ASKS_NOTHING.get(name)):
             return default
         if names.is_text(name) or name in ZERO_SPEAKS or NUMBER.fullmatch(text) is None:
             return text

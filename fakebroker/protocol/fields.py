@@ -51,10 +51,11 @@ def join_fields(fields: list[str]) -> bytes:
     Raises:
         ValueError: A field holds a NUL; every field after it would be read as another one.
     """
-    for field in fields:
-        if "\0" in field:
-            raise ValueError(f"the field {field!r} holds a NUL and cannot be sent")
-    return "".join(f"{escape(field)}\0" for field in fields).encode("ascii")
+    text = "\0".join((*fields, ""))
+    if text.count("\0") != len(fields):
+        field = next(field for field in fields if "\0" in field)
+        raise ValueError(f"the field {field!r} holds a NUL and cannot be sent")
+    return escape(text).encode("ascii")
 
 
 def escape(text: str) -> str:
