@@ -8,6 +8,7 @@ the arguments or at a variable.
 import contextlib
 import gc
 import importlib
+import itertools
 import mmap
 import os
 import sys
@@ -36,7 +37,9 @@ class Lessons:
 
     def tell(self) -> None:
         """Say what this process has imported since it was forked."""
-        new = sorted(name for name in sys.modules if name not in self._known)
+        # From the end: to look at all the old names would copy the pages that they lie in.
+        names = reversed(sys.modules)
+        new = sorted(itertools.takewhile(lambda name: name not in self._known, names))
         text = "\n".join(name for name in new if of_library(sys.modules[name])).encode()
         if 0 < len(text) <= LESSON_BYTES - LENGTH_BYTES:
             self._page[LENGTH_BYTES : LENGTH_BYTES + len(text)] = text

@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> None:
     tether, fork_imports = beside("tether.py"), beside("fork_imports.py")
     fork_program = beside("fork_program.py")
     tether.tie_to(int(arguments[1]))
-    ctypes.CDLL(None)  # What tether.py imports is imported here, so that a fork need not.
+    ties = Ties(tether, beside("../supervisor/install.py"))
     try:
         ours = (*STANDARD_STREAMS, channel.fileno())
         imported = fork_imports.Imported(lambda: fork_program.load(arguments[2:]), ours)
@@ -44,9 +44,40 @@ def main(arguments: list[str]) -> None:
         return
     answer(channel, imported.reads())
     server = Server(
-        channel, imported, fork_imports=fork_imports, fork_program=fork_program, tether=tether
+        channel, imported, fork_imports=fork_imports, fork_program=fork_program, ties=ties
     )
     server.serve()
+
+
+class Ties:
+    """What `tether.py` does to a new process, with all that can be done beforehand done once.
+
+    Args:
+        tether: the module.
+        install: the module `harness/supervisor/install.py`.
+    """
+
+    def __init__(self, tether: Any, install: Any) -> None:  # noqa: ANN401 - modules
+        self._tether = tether
+        self._install = install
+        self._prctl = ctypes.CDLL(None, use_errno=True).prctl
+        numbers = install.numbers()
+        install.numbers = lambda: numbers  # It reads the file whenever it is asked.
+        numbers.of_this_machine()  # Which machine it is takes a millisecond to find out.
+
+    def tie_to(self, parent: int) -> None:
+        """In a fork: die when the parent dies; end at once when it is dead already."""
+        die_too = (self._tether.PR_SET_PDEATHSIG, self._tether.SIGKILL, 0, 0, 0)
+        if self._prctl(*die_too) != 0 or os.getppid() != parent:
+            os._exit(CANNOT_START)
+
+    def report_calls(self, *, ready: int, go: int) -> None:
+        """In a fork: let a supervisor answer its calls from here on; end where it may not."""
+        try:
+            self._install.install(ready, go)
+        except OSError as error:
+            os.write(2, f"crashgate: the calls cannot be reported: {error}\n".encode())
+            os._exit(CANNOT_START)
 
 
 class Server:
@@ -59,13 +90,13 @@ class Server:
         *,
         fork_imports: Any,  # noqa: ANN401 - a module
         fork_program: Any,  # noqa: ANN401 - a module
-        tether: Any,  # noqa: ANN401 - a module
+        ties: "Ties",
     ) -> None:
         self.channel = channel
         self.imported = imported
         self.fork_imports = fork_imports
         self.fork_program = fork_program
-        self.tether = tether
+        self.ties = ties
         self.pid = os.getpid()
 
     def serve(self) -> None:
@@ -107,7 +138,7 @@ class Server:
     def become(self, request: Mapping[str, Any], descriptors: Sequence[int]) -> None:
         """Make this process what a new one would be: its place, its streams, its words."""
         os.setpgid(0, 0)
-        self.tether.tie_to(self.pid)
+        self.ties.tie_to(self.pid)
         self.place(dict(zip(request["numbers"], descriptors, strict=True)))
         self.imported.revive()
         os.environ.update(request["set"])
@@ -120,7 +151,7 @@ class Server:
         sys.orig_argv[:] = request["command"]
         if request["reports"] is not None:
             ready, go = request["reports"]
-            self.tether.report_calls(ready=ready, go=go)
+            self.ties.report_calls(ready=ready, go=go)
 
     def place(self, wanted: Mapping[int, int]) -> None:
         """Give descriptors the numbers that the program expects, and close all others.
@@ -153,8 +184,8 @@ def answer(channel: socket.socket, record: Mapping[str, Any]) -> None:
 
 
 def beside(name: str) -> Any:  # noqa: ANN401 - a module
-    """A module that lies beside this file, by its path and without a place in sys.modules."""
-    path = Path(__file__).with_name(name)
+    """A module, by its path from this folder and without a place in sys.modules."""
+    path = Path(__file__).parent / name
     spec = importlib.util.spec_from_file_location(f"crashgate_{path.stem}", path)
     assert spec is not None, "a path that ends in .py has a spec"
     assert spec.loader is not None, "a path that ends in .py has a loader"
