@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # BOT=path/to/bot.py puts another bot in place of the reference bot.
 GATE_OPTIONS := $(if $(BOT),--bot $(BOT),)
-BUDGET ?= 240
+# BUDGET=240 draws so many trials of the sweep with each store; without it, all of them.
+BUDGET ?=
 BOT_TESTS := tests/unit/target_trader $(sort $(wildcard tests/property/test_trader_*.py))
 # DAYS=... picks some of the bot's days for test-ib-async.
 DAYS ?= tests/unit/target_trader/test_trading_day*.py
@@ -18,8 +19,8 @@ OTHER ?= python3.12
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
-gate: $(READY) ## every scenario, and BUDGET trials of the sweep with each store
-	$(BIN)/pytest -n auto scenarios/ --crash-budget $(BUDGET) $(GATE_OPTIONS)
+gate: $(READY) ## every scenario, and every point of a day with each store; BUDGET=n: n trials
+	$(BIN)/pytest -n auto scenarios/ $(if $(BUDGET),--crash-budget $(BUDGET),) $(GATE_OPTIONS)
 
 sweep: $(READY) ## kill the reference bot at every point of a day, with each store
 	$(BIN)/pytest -n auto scenarios/test_every_point.py $(GATE_OPTIONS)
