@@ -214,13 +214,16 @@ class Watch:
         """Wait until the broker has read and answered everything that the held bot had sent."""
         before = self._control.status()
         while not deadline.passed:
+            # A connection that it has not accepted yet is in no status, and keeps it from waiting.
+            first = None if self._broker is None else self._broker.look()
             unread = sum(
                 self._queues.unread_by_server(session.peer_port, before.port)
                 for session in before.sessions
                 if session.peer_port is not None
             )
+            second = None if self._broker is None else self._broker.look()
             status = self._control.status()
-            if unread == 0 and status == before:
+            if unread == 0 and status == before and stands(first, second):
                 return status
             before = status
         raise QuietTimeoutError("the broker does not come to an end with what the bot has sent")
