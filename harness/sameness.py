@@ -20,8 +20,9 @@ def doubted(result: Result, reason: str) -> Result:
 def nameless(path: Path) -> str:
     """A digest of a history without what it calls its case and its first kill."""
     lines = path.read_text(encoding="utf-8").splitlines()[1:]
-    kills = [place for place, line in enumerate(lines) if '"kind":"killed"' in line]
-    del lines[kills[0]]
+    kill = next((place for place, line in enumerate(lines) if '"kind":"killed"' in line), None)
+    if kill is not None:
+        del lines[kill]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -36,8 +37,8 @@ def first_difference(first: Path, second: Path) -> str | None:
     told = [place for place, line in enumerate(two) if f'"kind":"{FORETOLD}"' in line]
     if told:
         place = told[0]
-        one[place:] = map(unnumbered, one[place:])
-        two[place:] = map(unnumbered, two[place + 1 :])
+        one[place:] = map(without_counts, one[place:])
+        two[place:] = map(without_counts, two[place + 1 :])
     for number, (here, there) in enumerate(zip(one, two, strict=False), start=1):
         if here != there:
             return f"line {number} is {here[:200]} in one run and {there[:200]} in the other"
@@ -48,6 +49,6 @@ def first_difference(first: Path, second: Path) -> str | None:
     return None
 
 
-def unnumbered(line: str) -> str:
+def without_counts(line: str) -> str:
     """A line of a history without its number and that of its message."""
     return NUMBERS.sub("", line)

@@ -5,9 +5,11 @@ comes then rests on these, on what is planned from there on, and on nothing else
 plays it once for each: hundreds of points leave what their neighbour has left (a `fsync` changes
 nothing that a killed process leaves). A run that dies where another one has left the same is told
 to its end with the other's lines and judged like any other. Whatever does not pass is run again
-without this (`sweep.py`), and `--check-determinism` and `--exhaustive` never use it.
+without this (`sweep.py`); `--check-determinism` compares it with runs that were played, and
+`--exhaustive` and `--exec` do without.
 """
 
+import contextlib
 import hashlib
 import json
 import tempfile
@@ -43,19 +45,18 @@ class Sequels:
         """What followed; None when these remains are new."""
         try:
             return self._file(remains).read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
+        except OSError:
             return None
 
     def learn(self, remains: str, lines: Sequence[str]) -> None:
-        """Remember what followed."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = self._file(remains)
-        # Another process may read at any moment: it finds the whole file or none.
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=self._folder, delete=False
-        ) as whole:
-            whole.write("\n".join(lines))
-        Path(whole.name).replace(file)
+        """Remember what followed; where there is no room for it, it is played again."""
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Another process may read at any moment: it finds the whole file or none.
+            with tempfile.TemporaryDirectory(dir=self._folder) as room:
+                whole = Path(room, "whole")
+                whole.write_text("\n".join(lines), encoding="utf-8")
+                whole.replace(self._file(remains))
 
     def _file(self, remains: str) -> Path:
         whole = json.dumps([self._sweep, remains])

@@ -44,7 +44,7 @@ from harness.result import Result, Verdict
 from harness.runner import Branch, run_case
 from harness.sameness import doubted, first_difference, nameless
 from harness.scenario import Scenario
-from harness.sequels import FORETOLD, Sequels, has_sequels
+from harness.sequels import FORETOLD, Sequels
 from harness.targets import BotSpec
 from harness.targets.process import EXEC, Launcher
 from harness.token import Token
@@ -269,7 +269,7 @@ class Sweep:
     def _crash_of(self, case: Case) -> str | None:
         """The first crash of a case as a digest; None where nobody can stand at it and live."""
         at_message = bool(case.crashes) and isinstance(case.crashes[0].point, WirePoint)
-        if at_message or not (branches_off(case) and has_sequels(case)):
+        if at_message or not branches_off(case):
             return None  # What lies in the wire at a message is only decided by the kill.
         try:
             with self._watch.part("trunk"):

@@ -33,7 +33,6 @@ from harness.broker_process import BrokerProcess
 from harness.case import Case, Crash
 from harness.clock import Deadline
 from harness.errors import HarnessError
-from harness.faults.apply import needs_copies
 from harness.faults.keys import dump_keys
 from harness.forked_broker import forked_broker
 from harness.history.writer import HistoryWriter
@@ -41,7 +40,7 @@ from harness.outages import Outages
 from harness.points import CrashPoint, FailPoint, WirePoint
 from harness.redis_process import RedisProcess, running_redis
 from harness.runner import RunFolder, failpoints_of, headline, prepared
-from harness.sequels import left_behind
+from harness.sequels import has_sequels, left_behind
 from harness.targets import BotSpec, Session
 from harness.targets.process import Launcher
 from harness.targets.sockets import LoopbackQueues
@@ -50,9 +49,7 @@ from harness.targets.threads import Onlooker
 
 def branches_off(case: Case) -> bool:
     """Whether a run of a case can begin at its first crash."""
-    if not case.crashes or case.call_faults or case.outages:
-        return False
-    return not any(needs_copies(crash.storage) for crash in case.crashes)
+    return bool(case.crashes) and has_sequels(case)
 
 
 class Trunk:
@@ -110,7 +107,7 @@ class Trunk:
         """
         if self._ended:
             return False
-        if self._life is not None and self._life.stands_at(crash):
+        if self._stands_at(crash):
             return True
         if self._life is not None and self._life.is_past(crash):
             return False
@@ -119,11 +116,13 @@ class Trunk:
         elif not self._begin(crash):
             return False
         self._ended = next(self._stops, None) is None
-        if not self._ended and not self._stands_at(crash):
+        if self._ended:
+            return False
+        if not self._stands_at(crash):
             raise HarnessError(f"the run stands elsewhere than {crash.describe()}")
         if isinstance(crash.point, WirePoint):
             self._require_healed()
-        return not self._ended
+        return True
 
     def _require_healed(self) -> None:
         """Make sure that the standstills before this one have changed nothing.

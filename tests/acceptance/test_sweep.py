@@ -277,3 +277,11 @@ def test_what_follows_differs_and_is_told_so(
     result = sweep.run_twice(trial)
     assert result.verdict is Verdict.INCONCLUSIVE
     assert "two runs of the case differ" in result.reasons[0]
+
+
+def test_a_message_that_never_comes_is_told_and_no_traceback(shop: Workshop) -> None:
+    sweep = sweep_of(shop, "json")
+    trial = Trial.parse("kill=processed.placeOrder.99")
+    for result in (sweep.run(trial), sweep.run_twice(trial)):
+        assert result.verdict is Verdict.INCONCLUSIVE
+        assert "was never reached" in " ".join(result.reasons)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.case import Case
-from harness.sameness import first_difference
+from harness.sameness import first_difference, nameless
 from harness.sequels import Sequels, counts_matter, has_sequels, left_behind
 from harness.targets import Session
 from scenarios.test_every_point import SCENARIO
@@ -132,3 +132,18 @@ def test_the_log_of_a_database_counts_as_it_is_where_it_is_damaged_next(tmp_path
         after = [digest(trial, state) for trial in trials]
     same = [one == other for one, other in zip(before, after, strict=True)]
     assert same == [True, False, False]
+
+
+def test_what_cannot_be_kept_is_not_known_and_no_error(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    full = Sequels(tmp_path / "taken" / "shared", sweep="json")
+    full.learn("remains", ["a"])
+    assert full.known("remains") is None
+
+
+def test_the_name_of_a_kill_does_not_make_a_run_another(tmp_path: Path) -> None:
+    here, there, none = [tmp_path / name for name in ("here", "there", "none")]
+    here.write_text(lines('"kind":"case"', '"kind":"bar"', '"kind":"killed","point":"a"'))
+    there.write_text(lines('"kind":"case"', '"kind":"bar"', '"kind":"killed","point":"b"'))
+    none.write_text(lines('"kind":"case"', '"kind":"tick"'))
+    assert nameless(here) == nameless(there) != nameless(none)
