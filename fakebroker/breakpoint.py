@@ -54,12 +54,7 @@ class Breakpoint:
         """
         if self.halted is not None:
             raise PointError(f"the broker stands still at {self.halted}: release it first")
-        passed = self._tally.passed[point.direction, point.message]
-        if passed >= point.occurrence:
-            raise PointError(
-                f"occurrence {point.occurrence} of {point.message} ({point.direction}) has passed: "
-                f"{passed} were seen; arm a later one, or arm it before"
-            )
+        self._require_ahead(point)
         self._armed = point
 
     def reached(
@@ -85,13 +80,35 @@ class Breakpoint:
         self.halted, self._armed = self._armed, None
         return self.halted
 
-    def release(self) -> Point:
+    def release(self, then: Point | None = None, *, waits: bool = False) -> Point:
         """Leave the point and return it.
 
+        Args:
+            then: Armed at once, before anything that waits goes on; replaces the one before.
+            waits: Its message has been counted and waits at the point that is left.
+
         Raises:
-            PointError: The broker does not stand still.
+            PointError: The broker does not stand still, or the occurrence of `then` has passed.
         """
         if self.halted is None:
             raise PointError("the broker does not stand still at any point: nothing to release")
+        if then is not None and not waits:
+            self._require_ahead(then)
+        self._armed = then or self._armed
         point, self.halted = self.halted, None
         return point
+
+    def _require_ahead(self, point: Point) -> None:
+        passed = self._tally.passed[point.direction, point.message]
+        if passed >= point.occurrence:
+            raise PointError(
+                f"occurrence {point.occurrence} of {point.message} ({point.direction}) has passed: "
+                f"{passed} were seen; arm a later one, or arm it before"
+            )
+
+
+def answer_to(point: Point) -> Point | None:
+    """The moment after the one at which a request was processed; None at any other."""
+    if point.moment != "processed":
+        return None
+    return point.model_copy(update={"moment": "answered"})

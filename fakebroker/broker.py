@@ -15,7 +15,7 @@ from typing import Literal, Self, assert_never
 from fakebroker.account_feeds import FeedDesk
 from fakebroker.answers import Answer, Answers
 from fakebroker.books import read_books
-from fakebroker.breakpoint import Breakpoint, PointError, Tally
+from fakebroker.breakpoint import Breakpoint, PointError, Tally, answer_to
 from fakebroker.control_messages import Books, FaultState, Point, Step
 from fakebroker.deferred import AccountNews, ClientIdFree, CommissionNews, DebtQueue
 from fakebroker.durable import Durable
@@ -181,13 +181,19 @@ class Broker:
         """
         self._point.arm(point)
 
-    def release(self, now: datetime, *, deliver: bool) -> list[Effect]:
+    def release(self, now: datetime, *, deliver: bool, then: Point | None = None) -> list[Effect]:
         """Leave the point; what was held arrives, or is lost as bytes in flight are.
 
+        Args:
+            now: Exchange time.
+            deliver: Whether what was held arrives.
+            then: Where to stand still next; it may lie in what is held.
+
         Raises:
-            PointError: The broker does not stand still.
+            PointError: The broker does not stand still, or `then` lies behind.
         """
-        self._point.release()
+        waits = deliver and then is not None and self._waits(then)
+        left = self._point.release(then, waits=waits)
         self._move_time(now)
         self._journal.write("released", self.now, deliver=deliver)
         held, self._held = self._held, None
@@ -196,7 +202,19 @@ class Broker:
             self._process(held)
         elif held is not None:
             self._lose_input(held)
+        elif then is not None and then == answer_to(left):
+            self._stand_still()
         return self._run()
+
+    def _waits(self, point: Point) -> bool:
+        """Whether a point lies in what is held where the broker stands still."""
+        if point.direction == "out":
+            return point != self.halted and self._outbox.waits(point.message, point.occurrence)
+        held = self._held
+        if held is None:
+            return self.halted is not None and point == answer_to(self.halted)
+        itself = (point.message, point.occurrence) == (held.request.MESSAGE, held.occurrence)
+        return itself and point.moment != "received"
 
     def fill(self, perm_id: int, *, shares: Decimal, price: Decimal, now: datetime) -> list[Effect]:
         """Fill a working order by hand.

@@ -189,9 +189,14 @@ class ControlClient:
         """Arm the one point at which the broker stands still."""
         self._ask(BreakAtRequest(point=point), Done)
 
-    def release(self, *, deliver: bool) -> None:
-        """Leave the point; `deliver` says whether what was held still arrives."""
-        self._ask(ReleaseRequest(deliver=deliver), Done)
+    def release(self, *, deliver: bool, then: Point | None = None) -> None:
+        """Leave the point.
+
+        Args:
+            deliver: whether what was held still arrives.
+            then: where the broker stands still next; it may lie in what is held.
+        """
+        self._ask(ReleaseRequest(deliver=deliver, then=then), Done)
 
     def books(self) -> Books:
         """Return orders, executions, positions and cash as the broker keeps them."""

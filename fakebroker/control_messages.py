@@ -167,10 +167,11 @@ class BreakAtRequest(Message):
 
 
 class ReleaseRequest(Message):
-    """Go on from the point; `deliver` says whether what was held still arrives."""
+    """Go on from the point, as far as to `then`; `deliver`: what was held still arrives."""
 
     do: Literal["release"] = "release"
     deliver: bool
+    then: Point | None = None
 
 
 class BooksRequest(Message):

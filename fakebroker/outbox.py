@@ -149,14 +149,27 @@ class Outbox:
         self._holding = True
 
     def release(self, now: datetime, *, deliver: bool) -> None:
-        """Send what was held, or lose it."""
+        """Send what was held, as far as to the point that is armed next; or lose it."""
         self._holding = False
         held, self._held = self._held, deque()
-        for item in held:
-            if deliver:
-                self._send(item, now)
-            else:
+        while held and not self._holding:
+            item = held.popleft()
+            if not deliver:
                 self._record("lost", item, now)
+            elif self._reached(item, "unsent"):
+                self._stand_still(now)
+                held.appendleft(item)
+            else:
+                self._send(item, now)
+                if self._reached(item, "sent"):
+                    self._stand_still(now)
+        self._held.extend(held)
+
+    def waits(self, message: str, occurrence: int) -> bool:
+        """Whether a reply is held."""
+        return any(
+            (each.reply.MESSAGE, each.occurrence) == (message, occurrence) for each in self._held
+        )
 
     def _reached(self, item: _Held, moment: Literal["unsent", "sent"]) -> bool:
         return self._point.reached(

@@ -210,8 +210,8 @@ class Gateway:
                     return self._step()
                 case BreakAtRequest(point=point):
                     self._broker.break_at(point)
-                case ReleaseRequest(deliver=deliver):
-                    self._carry_out(self._broker.release(now, deliver=deliver))
+                case ReleaseRequest(deliver=deliver, then=then):
+                    self._carry_out(self._broker.release(now, deliver=deliver, then=then))
                 case FillRequest():
                     self._carry_out(
                         self._broker.fill(

@@ -218,9 +218,11 @@ class BotLife:
             ControlError: it is a message that the broker has seen already.
         """
         self._crash = crash
-        if self._kit.control.status().halted is not None:
-            self._kit.control.release(deliver=True)
-        self._arm()
+        if self._kit.control.status().halted is None:
+            self._arm()
+        else:
+            point = crash.point.for_broker if isinstance(crash.point, WirePoint) else None
+            self._kit.control.release(deliver=True, then=point)
         if self._calls is not None:
             self._calls.go_on(target_of(crash))
 

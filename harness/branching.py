@@ -1,16 +1,16 @@
 """What a branch begins with: the files, the log and the lines of the run that it branches off."""
 
-import json
 import os
 import shutil
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 
 from harness.points import CrashPoint, FailPoint
 from harness.points.failpoint import name_in
 
 HALTED, RELEASED = '"kind":"halted"', '"kind":"released"'
+PROCESSED = '"moment":"processed"'
+SENT, RECEIVED = '"kind":"sent"', '"kind":"received"'
 NOT_LIVED = tuple(f'"kind":"{kind}"' for kind in ("case", "calls", "passages"))
 
 
@@ -22,6 +22,40 @@ def without_halts(lines: Sequence[str]) -> list[str]:
         for at, line in enumerate(lines)
         if at > last or not (HALTED in line or RELEASED in line)
     ]
+
+
+def before_halt(lines: Sequence[str]) -> int:
+    """How many lines are as they would be in a run without the standstill that the last one is.
+
+    Where a request has been processed, its answers are held from the moment at which it came.
+    """
+    halted = next((at for at, line in enumerate(lines) if HALTED in line), None)
+    if halted is None:
+        return 0
+    if PROCESSED not in lines[halted]:
+        return halted
+    return max(at for at in range(halted) if RECEIVED in lines[at]) + 1
+
+
+def is_day(lived: Sequence[str], day: Sequence[str]) -> bool:
+    """Whether what was lived with standstills is the day without them.
+
+    What a broker sends is written down when it leaves, so a standstill moves it behind what has
+    happened meanwhile in the books. It changes nothing else: all messages have come and gone in
+    one order, and so has everything but what was sent.
+
+    Args:
+        lived: lines without their numbers.
+        day: as many of the other run.
+    """
+
+    def messages(lines: Sequence[str]) -> list[str]:
+        return [line for line in lines if SENT in line or RECEIVED in line]
+
+    def the_rest(lines: Sequence[str]) -> list[str]:
+        return [line for line in lines if SENT not in line]
+
+    return lived == day or (messages(lived) == messages(day) and the_rest(lived) == the_rest(day))
 
 
 def unnumbered(line: str) -> str:
@@ -70,8 +104,3 @@ def log_of_a_kill(log: bytes, point: CrashPoint) -> bytes:
     if point.words("print").encode().startswith(begun):
         begun = b""
     return b"\n".join([*kept, begun]) + f"{point.words('kill')}\n".encode()
-
-
-def told_time(line: str) -> datetime:
-    """The exchange time of a line of a history."""
-    return datetime.fromisoformat(json.loads(line)["time"])

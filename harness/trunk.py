@@ -21,11 +21,11 @@ from pathlib import Path
 from fakebroker.control_messages import Status
 from harness.bot_life import BotLife, Equipment, Limits
 from harness.branching import (
-    HALTED,
+    before_halt,
     copy_tree,
+    is_day,
     is_ours,
     log_of_a_kill,
-    told_time,
     unnumbered,
     without_halts,
 )
@@ -85,7 +85,8 @@ class Trunk:
         )
         try:
             self._kit: Equipment = replace(self._cleanup.enter_context(shared), goes_on=True)
-            self._kit.history.note("case", self._kit.control.status().now)
+            self._began = self._kit.control.status().now
+            self._kit.history.note("case", self._began)
         except BaseException:
             self._cleanup.close()
             raise
@@ -133,12 +134,22 @@ class Trunk:
         Raises:
             HarnessError: they have.
         """
-        self._kit.history.drain()
-        lines = without_halts(self._kit.history.path.read_text(encoding="utf-8").splitlines())
-        until = next(at for at, line in enumerate(lines) if HALTED in line)
-        lived = [unnumbered(line) for line in lines[:until] if not is_ours(line)]
-        if lived != self._day[: len(lived)]:
+        lines = self._lived()
+        until = before_halt(lines)
+        if not is_day([unnumbered(line) for line in lines[:until]], self._day[:until]):
             raise HarnessError("a standstill has changed the day that others branch off")
+
+    def _lived(self) -> list[str]:
+        """The lines of what has happened so far, without standstills that are over."""
+        self._kit.history.drain()
+        _, *lines = self._kit.history.path.read_text(encoding="utf-8").splitlines()
+        return [line for line in without_halts(lines) if not is_ours(line)]
+
+    def _told(self) -> list[str]:
+        """The same in the order in which a run tells it that stands still for the first time."""
+        lines = self._lived()
+        until = before_halt(lines)
+        return [*(f'{{"seq":0,{line}' for line in self._day[:until]), *lines[until:]]
 
     def _begin(self, crash: Crash) -> bool:
         """Make the bot's life ready to begin; False when it has no such failpoint."""
@@ -202,9 +213,8 @@ class Trunk:
                 )
             broker = cleanup.enter_context(forked_broker(kit.broker, root))
             history = cleanup.enter_context(HistoryWriter(files.history, broker.journal))
-            headed, *lived = kit.history.path.read_text(encoding="utf-8").splitlines()
-            history.note("case", told_time(headed), **headline(case, bot))
-            history.go_on_with(without_halts(lived))
+            history.note("case", self._began, **headline(case, bot))
+            history.go_on_with(self._told())
             outages = Outages(case, root / "state", history=history, redis=redis)
             queues = LoopbackQueues()
             cleanup.callback(queues.close)

@@ -45,6 +45,19 @@ def test_nothing_can_be_armed_while_the_broker_stands_still() -> None:
     assert point.halted is None
 
 
+def test_the_next_point_is_armed_before_anything_goes_on() -> None:
+    point = Breakpoint()
+    point.arm(PLACE_ORDER_2)
+    point.count("in", "placeOrder")
+    point.count("in", "placeOrder")
+    point.halt()
+    processed = PLACE_ORDER_2.model_copy(update={"moment": "processed"})
+    with pytest.raises(PointError, match=r"occurrence 2 of placeOrder \(in\) has passed: 2"):
+        point.release(processed)
+    assert point.release(processed, waits=True) == PLACE_ORDER_2
+    assert point.reached("in", "placeOrder", occurrence=2, moment="processed")
+
+
 def test_a_release_without_a_halt_is_refused() -> None:
     with pytest.raises(PointError, match="nothing to release"):
         Breakpoint().release()

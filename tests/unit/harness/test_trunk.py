@@ -1,11 +1,12 @@
 """Where runs branch off: what is copied, what is told twice, and what may begin in the middle."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from harness.beliefs import Beliefs, Told, memory_of
-from harness.branching import copy_tree, log_of_a_kill, without_halts
+from harness.branching import before_halt, copy_tree, is_day, log_of_a_kill, without_halts
 from harness.case import Case, Crash
 from harness.explore.order import Visit, place_of, share, visits
 from harness.explore.trial import Kill, Trial
@@ -139,7 +140,8 @@ def test_trials_come_in_the_order_of_the_day_and_neighbours_stay_together() -> N
     assert ordered == [plain[0], words[0], plain[1], plain[2], words[2], deep]
     parts = [share(ordered, part, 4) for part in range(4)]
     assert [trial for part in parts for trial in part] == ordered
-    assert {len(part) for part in parts} == {1, 2}
+    assert [len(part) for part in parts] == [2, 3, 1, 0], "two crashes take as long as five trials"
+    assert share((), 0, 4) == ()
 
 
 def test_standstills_that_are_over_are_not_told_and_the_last_one_is() -> None:
@@ -153,24 +155,41 @@ def test_standstills_that_are_over_are_not_told_and_the_last_one_is() -> None:
     assert without_halts(told("halted", "order")) == told("halted", "order")
 
 
+def lines_of(*kinds: str) -> list[str]:
+    return [f'"source":"broker","kind":"{kind.partition(" ")[0]}","of":"{kind}"' for kind in kinds]
+
+
+DAY = lines_of("received order", "order accepted", "sent openOrder", "fill", "sent execDetails")
+
+
+@pytest.mark.parametrize(
+    ("lived", "wanted"),
+    [
+        (DAY, True),
+        ([DAY[0], DAY[1], DAY[3], DAY[2], DAY[4]], True),  # What was sent was held meanwhile.
+        ([DAY[0], DAY[1], DAY[3], DAY[4], DAY[2]], False),  # Sent in another order.
+        ([DAY[1], DAY[0], *DAY[2:]], False),  # It came after it had been acted on.
+        ([*DAY[:3], DAY[4]], False),
+        ([*DAY, *lines_of("bar")], False),
+    ],
+)
+def test_a_standstill_may_move_what_was_sent_and_nothing_else(
+    lived: list[str], *, wanted: bool
+) -> None:
+    assert is_day(lived, DAY) is wanted
+
+
+def test_a_processed_request_holds_its_answers_from_the_moment_at_which_it_came() -> None:
+    halt = '"kind":"halted","point":{"direction":"in","moment":"MOMENT"}'
+    lines = lines_of("bar", "received order", "order accepted")
+    assert before_halt([*lines, halt.replace("MOMENT", "processed")]) == 2
+    assert before_halt([*lines, halt.replace("MOMENT", "unsent"), *lines]) == 3
+    assert before_halt(lines) == 0
+
+
 def test_messages_of_one_instant_are_visited_in_runs_of_their_own() -> None:
     messages = ((0, "openOrder"), (0, "position"), (5, "error"))
-    day = History.of(
-        [
-            {
-                "seq": number,
-                "time": f"2025-10-06T10:00:0{second}-04:00",
-                "source": "broker",
-                "kind": "sent",
-                "session": 1,
-                "client_id": 1,
-                "message": name,
-                "occurrence": 1,
-                "fields": {},
-            }
-            for number, (second, name) in enumerate(messages)
-        ]
-    )
+    day = day_of([("sent", *message) for message in messages])
     names = ("openOrder", "position", "error")
     wire = [Kill(point=unsent(name)) for name in names]
     again = Kill(point=unsent("openOrder"), words=("stop-fills",))
@@ -179,3 +198,35 @@ def test_messages_of_one_instant_are_visited_in_runs_of_their_own() -> None:
     runs = [places[kill.point][0] for kill in (*wire, *other)]
     assert runs[0] == runs[2] == runs[1] - 1, "two messages of one instant need two runs"
     assert len({*runs}) == 4, "calls, quiet and messages have runs of their own"
+
+
+def test_one_run_stands_still_at_all_points_between_which_nothing_is_sent() -> None:
+    asked = [("sent", 0, "positionEnd"), ("received", 0, "placeOrder"), ("sent", 0, "openOrder")]
+    names = (
+        *("sent.positionEnd.1", "received.placeOrder.1", "processed.placeOrder.1"),
+        *("unsent.openOrder.1", "sent.openOrder.1"),
+    )
+    kills = [Kill(point=parse_point(name)) for name in names]
+    places = visits(kills, day_of(asked))
+    runs = [places[kill.point][0] for kill in kills]
+    assert [run - runs[0] for run in runs] == [0, 0, 0, 1, 2]
+
+
+def day_of(messages: Sequence[tuple[str, int, str]]) -> History:
+    """The history of a day: of each message whether it was sent, its second and its name."""
+    return History.of(
+        [
+            {
+                "seq": number,
+                "time": f"2025-10-06T10:00:0{second}-04:00",
+                "source": "broker",
+                "kind": kind,
+                "session": 1,
+                "client_id": 1,
+                "message": name,
+                "occurrence": 1,
+                "fields": {},
+            }
+            for number, (kind, second, name) in enumerate(messages)
+        ]
+    )
