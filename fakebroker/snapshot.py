@@ -34,9 +34,13 @@ class _Pickler(pickle.Pickler):
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
         self.shared: list[object] = []
         self._without = without
+        # Everything in a state is asked about, and nearly all of it is of another kind.
+        self._kinds = frozenset({Journal, BrokerSettings, Tape, *map(type, without)})
         self._places: dict[int, int] = {}
 
     def persistent_id(self, obj: object) -> str | int | None:
+        if type(obj) not in self._kinds:
+            return None
         if isinstance(obj, Journal):
             return JOURNAL
         if any(obj is each for each in self._without):
