@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.remains import remains_of
+from harness.shelf import Shelf
 
 
 class Told(NamedTuple):
@@ -23,19 +24,25 @@ class Told(NamedTuple):
 
 
 class Beliefs:
-    """The answers of one process's runs, by `memory_of`."""
+    """The answers that a sweep's runs were given, by `memory_of`.
 
-    def __init__(self) -> None:
-        self._told: dict[str, Told] = {}
+    Args:
+        folder: where they are kept; see `Shelf`.
+        sweep: what all runs of the sweep have in common.
+    """
+
+    def __init__(self, folder: Path, *, sweep: str) -> None:
+        self._shelf = Shelf(folder, about=f"beliefs of {sweep}")
 
     def known(self, memory: str) -> Told | None:
         """What was told about a memory; None when it has not been asked for."""
-        return self._told.get(memory)
+        text = self._shelf.known(memory)
+        return None if text is None else Told(*json.loads(text))
 
     def learn(self, memory: str, told: Told, *, after: str) -> None:
         """Remember an answer, if the command has left the memory (`after`) as it was."""
         if memory == after:
-            self._told[memory] = told
+            self._shelf.learn(memory, json.dumps(told))
 
 
 def memory_of(

@@ -9,10 +9,8 @@ without this (`sweep.py`); `--check-determinism` compares it with runs that were
 `--exhaustive` and `--exec` do without.
 """
 
-import contextlib
 import hashlib
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from harness.downtime.time_acts import BrokerFault
 from harness.faults.apply import needs_copies
 from harness.points import WirePoint
 from harness.remains import remains_of
+from harness.shelf import Shelf
 from harness.targets import Session
 
 FORETOLD = "foretold"
@@ -30,37 +29,22 @@ FORETOLD = "foretold"
 class Sequels:
     """The lines that followed the crashes of a sweep's runs, by what the crashes had left.
 
-    They lie in files, one for each remains, so that processes that sweep side by side share them.
-
     Args:
-        folder: where they lie; made if it is missing. Whoever can write to it decides verdicts.
+        folder: where they are kept; see `Shelf`.
         sweep: what all runs of the sweep have in common; another sweep's sequels are not known.
     """
 
     def __init__(self, folder: Path, *, sweep: str) -> None:
-        self._folder = folder
-        self._sweep = sweep
+        self._shelf = Shelf(folder, about=f"sequels of {sweep}")
 
     def known(self, remains: str) -> list[str] | None:
         """What followed; None when these remains are new."""
-        try:
-            return self._file(remains).read_text(encoding="utf-8").splitlines()
-        except OSError:
-            return None
+        text = self._shelf.known(remains)
+        return None if text is None else text.split("\n")
 
     def learn(self, remains: str, lines: Sequence[str]) -> None:
         """Remember what followed; where there is no room for it, it is played again."""
-        with contextlib.suppress(OSError):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Another process may read at any moment: it finds the whole file or none.
-            with tempfile.TemporaryDirectory(dir=self._folder) as room:
-                whole = Path(room, "whole")
-                whole.write_text("\n".join(lines), encoding="utf-8")
-                whole.replace(self._file(remains))
-
-    def _file(self, remains: str) -> Path:
-        whole = json.dumps([self._sweep, remains])
-        return self._folder / hashlib.sha256(whole.encode()).hexdigest()
+        self._shelf.learn(remains, "\n".join(lines))
 
 
 def has_sequels(case: Case) -> bool:

@@ -82,7 +82,8 @@ class Sweep:
         watch: is told how long each part of the runs took.
         branches: let runs branch off one that goes before them, and tell them to their end by what
             followed another crash, where that shows the same.
-        sequels: where that is kept, for several sweeps to share; None: in `folder`.
+        sequels: where that and what the bot has told is kept, for several sweeps to share; None:
+            in `folder`.
     """
 
     def __init__(
@@ -110,11 +111,12 @@ class Sweep:
         self._branches = branches
         self._foretells = branches and not depth.exhaustive
         self._trunk: Trunk | None = None
-        self._beliefs = Beliefs()
         self._passed: dict[str, Result] = {}
         self._played: dict[str, tuple[str, str]] = {}
         common = [scenario.name, store, str(depth.seed), bot.model_dump_json()]
-        self._sequels = Sequels(sequels or folder / "sequels", sweep=json.dumps(common))
+        known = sequels or folder / "sequels"
+        self._sequels = Sequels(known, sweep=json.dumps(common))
+        self._beliefs = Beliefs(known, sweep=json.dumps(common))
         self._runs = 0
         self._clean: History | None = None
         self._clean_path = folder

@@ -121,12 +121,14 @@ def test_a_belief_is_known_by_everything_that_is_on_disk(tmp_path: Path) -> None
     assert memory_of(["bot", "state"], tmp_path) != first
 
 
-def test_a_command_that_changes_what_it_reads_is_asked_again() -> None:
-    beliefs = Beliefs()
+def test_a_command_that_changes_what_it_reads_is_asked_again(tmp_path: Path) -> None:
+    beliefs = Beliefs(tmp_path, sweep="json")
     beliefs.learn("a", Told(0, "{}", ""), after="b")
     assert beliefs.known("a") is None
     beliefs.learn("a", Told(0, "{}", ""), after="a")
     assert beliefs.known("a") == Told(0, "{}", "")
+    assert Beliefs(tmp_path, sweep="json").known("a") == Told(0, "{}", "")
+    assert Beliefs(tmp_path, sweep="redis").known("a") is None
 
 
 def test_trials_come_in_the_order_of_the_day_and_neighbours_stay_together() -> None:
