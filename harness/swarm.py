@@ -67,7 +67,7 @@ def trials_of(flock: Flock, sweep: Sweep, *, deepest: int) -> Iterator[Trial]:
     """The trials of one flock, in their order."""
     learned = sweep.learned()
     calls = calls_of(sweep.clean)
-    menu, outages = sweep.menu(learned), sweep.outages()
+    menu, outages = sweep.menu(), sweep.outages()
     chosen = words_of_flock(flock, [each.word for each in menu])
     fits = Fits([each for each in menu if each.word in chosen], learned)
     for number in range(flock.size):

@@ -165,6 +165,10 @@ class Sweep:
 
     def learned(self) -> Learned:
         """Every point of the clean run."""
+        return self._learned
+
+    @cached_property
+    def _learned(self) -> Learned:
         return learn(self.clean, every_side=self.depth.exhaustive)
 
     def plan(self) -> tuple[Trial, ...]:
@@ -175,11 +179,15 @@ class Sweep:
         Raises:
             HarnessError: a run to learn from was cut short.
         """
+        return self._plan
+
+    @cached_property
+    def _plan(self) -> tuple[Trial, ...]:
         learned = self.learned()
         trials = [
             *plain_trials(learned),
             *several_trials(learned.kills),
-            *word_trials(self.menu(learned), seed=self.depth.seed),
+            *word_trials(self.menu(), seed=self.depth.seed),
             *fail_trials(calls_of(self.clean), every_call=self.depth.exhaustive),
             *self.outages(),
             *trouble_trials(self.troubles(), learned.kills),
@@ -193,8 +201,13 @@ class Sweep:
             )
         )
 
-    def menu(self, learned: Learned) -> list[Menu]:
+    def menu(self) -> list[Menu]:
         """The words that can happen with this store, each with the points where it matters."""
+        return self._menu
+
+    @cached_property
+    def _menu(self) -> list[Menu]:
+        learned = self.learned()
         return [
             Menu(
                 word=name,
@@ -211,7 +224,7 @@ class Sweep:
 
     def nowhere(self) -> tuple[str, ...]:
         """The words of this store that no point of the day surely has what they need for."""
-        return tuple(menu.word for menu in self.menu(self.learned()) if not menu.matters)
+        return tuple(menu.word for menu in self.menu() if not menu.matters)
 
     def troubles(self) -> tuple[str, ...]:
         """The faults that the broker may have all day, where the scenario knows any words."""
