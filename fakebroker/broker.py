@@ -477,6 +477,8 @@ class Broker:
         return self._settled()
 
     def _run(self) -> list[Effect]:
+        # What a fault still had to do when the broker stood still comes before what came meanwhile.
+        self._settle()
         while self.halted is None and (self._inbox or self._arrived):
             if self._inbox:
                 self._serve(*self._inbox.popleft())
@@ -515,6 +517,10 @@ class Broker:
                 assert_never(item)
 
     def _serve(self, session: Session, event: Event) -> None:
+        if session.closed:
+            # How much of it came before the end, and how much never did, is chance: the socket is
+            # not read any more. So it is not told, and nothing counts by it.
+            return
         match event:
             case VersionOffered():
                 self._tally.received += 1
@@ -535,7 +541,7 @@ class Broker:
     def _serve_request(self, session: Session, request: Request) -> None:
         message = request.MESSAGE
         held = _HeldRequest(session, request, self._point.count("in", message))
-        if session.deaf or session.closed:
+        if session.deaf:
             self._note_message("lost", held)
         elif self._reached(held, "received"):
             self._held = held

@@ -106,8 +106,7 @@ class Outbox:
         self._effects.append(Close(session.number))
 
     def cut(self, session: Session, how: How) -> None:
-        """End a session's connection as a dying gateway does; what it sends from now on is lost."""
-        session.deaf = True
+        """End a session's connection as a dying gateway does; nothing that comes now is read."""
         match how:
             case "fin":
                 self.close(session)

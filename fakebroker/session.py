@@ -29,7 +29,9 @@ class Session:
     client_id: int | None = None
     ready: bool = False
     closed: bool = False
+    """Whether we have ended the connection; what still comes of it is never read."""
     deaf: bool = False
+    """Whether what comes is lost, and told as lost, up to the end of a client that has died."""
     silent: int | None = None
     """The fault that keeps its socket open and unread."""
     positions: bool = False

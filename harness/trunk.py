@@ -87,6 +87,8 @@ class Trunk:
             self._kit: Equipment = replace(self._cleanup.enter_context(shared), goes_on=True)
             self._began = self._kit.control.status().now
             self._kit.history.note("case", self._began)
+            # Faults that the broker begins with are armed before anything is said of the case.
+            self._preface = self._kit.history.written - 1
         except BaseException:
             self._cleanup.close()
             raise
@@ -142,7 +144,7 @@ class Trunk:
     def _lived(self) -> list[str]:
         """The lines of what has happened so far, without standstills that are over."""
         self._kit.history.drain()
-        _, *lines = self._kit.history.path.read_text(encoding="utf-8").splitlines()
+        lines = self._kit.history.path.read_text(encoding="utf-8").splitlines()
         return [line for line in without_halts(lines) if not is_ours(line)]
 
     def _told(self) -> list[str]:
@@ -213,8 +215,10 @@ class Trunk:
                 )
             broker = cleanup.enter_context(forked_broker(kit.broker, root))
             history = cleanup.enter_context(HistoryWriter(files.history, broker.journal))
+            told = self._told()
+            history.go_on_with(told[: self._preface])
             history.note("case", self._began, **headline(case, bot))
-            history.go_on_with(self._told())
+            history.go_on_with(told[self._preface :])
             outages = Outages(case, root / "state", history=history, redis=redis)
             queues = LoopbackQueues()
             cleanup.callback(queues.close)

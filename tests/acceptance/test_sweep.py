@@ -81,6 +81,19 @@ def test_a_branch_has_the_history_of_a_real_kill(shop: Workshop, store: str) -> 
         assert not (branch.parent / "tape.csv").exists(), "it began in the middle"
 
 
+@pytest.mark.parametrize(
+    "trial",
+    [
+        "with=client-id-stuck/kill=quiet.20251006T100025",
+        "kill=unsent.contractDetailsEnd.1+order-lost",
+    ],
+)
+def test_a_fault_of_the_broker_repeats_byte_for_byte(shop: Workshop, trial: str) -> None:
+    """One is armed before the case is told; one ends a connection with orders under way."""
+    result = sweep_of(shop, "json").run_twice(Trial.parse(trial))
+    assert (result.verdict, result.reasons) == (Verdict.PASS, ())
+
+
 def test_the_log_of_a_branch_at_a_failpoint_is_that_of_a_real_kill(shop: Workshop) -> None:
     sweep = sweep_of(shop, "json")
     trial = Trial.parse("kill=passage.state.renamed.3")
