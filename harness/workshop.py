@@ -1,6 +1,7 @@
 """What many runs share: a way to start programs, a folder, and the days that were learned."""
 
 import contextlib
+import gc
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -78,6 +79,10 @@ def workshop(
         sequels: a private folder in which processes share what followed crashes.
     """
     with contextlib.ExitStack() as cleanup:
+        # What is there already stays; to look through it again and again takes longer than judging.
+        gc.collect()
+        gc.freeze()
+        cleanup.callback(gc.unfreeze)
         folder = cleanup.enter_context(private_folder()) if keep is None else keep
         launcher: Launcher = EXEC
         if not executes:
