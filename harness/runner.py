@@ -27,6 +27,7 @@ from harness.faults.memory import Memory
 from harness.faults.play import play_storage_fault
 from harness.faults.read_only import humble_command, make_writable
 from harness.faults.storage import StorageFault
+from harness.history.lines import lines_of
 from harness.history.writer import HistoryWriter
 from harness.outages import Outages
 from harness.redis_process import RedisProcess, running_redis
@@ -209,7 +210,7 @@ class Tale:
         """Let other runs know what followed the crashes of this one."""
         if self._sequels is None or not self._crashes:
             return
-        lines = self._kit.history.path.read_text(encoding="utf-8").splitlines()
+        lines = lines_of(self._kit.history.path.read_text(encoding="utf-8"))
         for remains, place in self._crashes:
             self._sequels.learn(remains, lines[place:])
 

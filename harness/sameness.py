@@ -4,6 +4,7 @@ import hashlib
 import re
 from pathlib import Path
 
+from harness.history.lines import lines_of
 from harness.result import Result, Verdict
 from harness.sequels import FORETOLD
 
@@ -19,7 +20,7 @@ def doubted(result: Result, reason: str) -> Result:
 
 def nameless(path: Path) -> str:
     """A digest of a history without what it calls its case and its first kill."""
-    lines = path.read_text(encoding="utf-8").splitlines()[1:]
+    lines = lines_of(path.read_text(encoding="utf-8"))[1:]
     kill = next((place for place, line in enumerate(lines) if '"kind":"killed"' in line), None)
     if kill is not None:
         del lines[kill]
@@ -32,8 +33,8 @@ def first_difference(first: Path, second: Path) -> str | None:
     Where the second has been told to its end by another run, the numbers of lines and messages are
     the other run's and are not compared.
     """
-    one = first.read_text(encoding="utf-8").splitlines()
-    two = second.read_text(encoding="utf-8").splitlines()
+    one = lines_of(first.read_text(encoding="utf-8"))
+    two = lines_of(second.read_text(encoding="utf-8"))
     told = [place for place, line in enumerate(two) if f'"kind":"{FORETOLD}"' in line]
     if told:
         place = told[0]

@@ -38,6 +38,7 @@ from harness.explore.plan import (
 from harness.explore.shrink import shrink
 from harness.explore.trial import Kill, Trial
 from harness.history import History
+from harness.history.lines import lines_of
 from harness.judge import judge
 from harness.points import CrashPoint, WirePoint
 from harness.result import Result, Verdict
@@ -137,7 +138,7 @@ class Sweep:
     def _day(self) -> list[str]:
         """The lines of the run without crashes."""
         assert self.clean.complete, "a run that others branch off is compared with it"
-        return self._clean_path.read_text(encoding="utf-8").splitlines()
+        return lines_of(self._clean_path.read_text(encoding="utf-8"))
 
     def judge_clean(self) -> Result:
         """Judge the run without crashes: a bot that fails it has other troubles than crashes."""

@@ -35,6 +35,7 @@ from harness.clock import Deadline
 from harness.errors import HarnessError
 from harness.faults.keys import dump_keys
 from harness.forked_broker import forked_broker
+from harness.history.lines import lines_of
 from harness.history.writer import HistoryWriter
 from harness.outages import Outages
 from harness.points import CrashPoint, FailPoint, WirePoint
@@ -144,7 +145,7 @@ class Trunk:
     def _lived(self) -> list[str]:
         """The lines of what has happened so far, without standstills that are over."""
         self._kit.history.drain()
-        lines = self._kit.history.path.read_text(encoding="utf-8").splitlines()
+        lines = lines_of(self._kit.history.path.read_text(encoding="utf-8"))
         return [line for line in without_halts(lines) if not is_ours(line)]
 
     def _told(self) -> list[str]:

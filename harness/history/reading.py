@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from harness.errors import UserError
+from harness.history.lines import lines_of
 from harness.history.records import Event, EventFields
 
 EVENTS: TypeAdapter[list[EventFields]] = TypeAdapter(list[EventFields])
@@ -46,7 +47,7 @@ def read_lines(text: str, *, name: str) -> list[Mapping[str, Any]]:
     Raises:
         UserError: a line holds none; the message has its number.
     """
-    lines = text.splitlines()
+    lines = lines_of(text)
     try:
         # All at once where all is well, and by pydantic's reader, which is faster than json's; one
         # by one to find out which line is not, and in json's words.

@@ -120,3 +120,11 @@ def test_a_number_in_quotes_is_read_as_the_number() -> None:
 def test_text_that_is_half_a_character_is_read(tmp_path: Path) -> None:
     text = Story().case().text() + json.dumps({**Story().case().lines[0], "seq": 2, "x": "\ud800"})
     assert History.read(written(tmp_path, text)).events[1].data["x"] == "\ud800"
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85"])
+def test_only_a_newline_ends_a_line(tmp_path: Path, separator: str) -> None:
+    head = '{"seq":1,"time":"2025-10-06T10:00:00-04:00","source":"bot","kind":"state"'
+    line = f'{head},"belief":"a{separator}b"}}'
+    history = History.read(written(tmp_path, line + "\n"))
+    assert [event.data["belief"] for event in history.events] == [f"a{separator}b"]
