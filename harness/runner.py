@@ -195,7 +195,14 @@ class Tale:
             return False
         kit, case = self._kit, self._case
         broker = kit.control.fingerprint(counts=counts_matter(case, life))
-        remains = left_behind(case, kit.session, life=life, broker=broker, names=kit.bot.names)
+        remains = left_behind(
+            case,
+            kit.session,
+            life=life,
+            broker=broker,
+            values=kit.redis_values(),
+            names=kit.bot.names,
+        )
         lines = self._sequels.known(remains)
         if lines is None:
             kit.history.drain()
@@ -240,6 +247,8 @@ def wanted_of(crash: Crash) -> int:
 
 def damage(fault: StorageFault, kit: Equipment, *, life: int) -> bool:
     """Carry out a storage fault; whether the bot cannot save anything in its next life."""
+    if kit.redis is not None:
+        kit.redis.begin()
     memory = Memory(
         Path(kit.session.state_dir),
         kit.control.status().now,
