@@ -330,7 +330,12 @@ class BotLife:
         if kit.redis is not None:
             kit.redis.begin()
         told = Told(
-            *kit.launcher.run_to_end(command, seconds=STATE_SECONDS, environment=environment)
+            *kit.launcher.run_to_end(
+                command,
+                seconds=STATE_SECONDS,
+                environment=environment,
+                imports=kit.bot.imports_for(session.store),
+            )
         )
         if beliefs is not None:
             after = memory_of(words, folder, values=kit.redis_values(), names=kit.bot.names)
@@ -362,7 +367,11 @@ class BotLife:
         environment |= hand.variables
         if not self._watches_calls():
             self._child = kit.launcher.launch(
-                command, kit.log, environment=environment, pass_fds=hand.descriptors
+                command,
+                kit.log,
+                environment=environment,
+                pass_fds=hand.descriptors,
+                imports=kit.bot.imports_for(kit.session.store),
             )
             return self._child
         self._child, listener = launch_watched(
@@ -372,6 +381,7 @@ class BotLife:
             environment=environment,
             pass_fds=hand.descriptors,
             kinds=self._kinds(),
+            imports=kit.bot.imports_for(kit.session.store),
         )
         self._calls = Supervisor(
             listener,

@@ -315,16 +315,19 @@ def prepared(
             learns=learns,
             copies=Copies() if any(needs_copies(each.storage) for each in case.crashes) else None,
             launcher=launcher,
-            failpoints=failpoints_of(bot, launcher) if learns else (),
+            failpoints=failpoints_of(bot, launcher, store=case.store) if learns else (),
         )
 
 
-def failpoints_of(bot: BotSpec, launcher: Launcher) -> tuple[str, ...]:
+def failpoints_of(bot: BotSpec, launcher: Launcher, *, store: str) -> tuple[str, ...]:
     """The names of a bot's failpoints; none when it does not list any."""
     if bot.failpoints is None:
         return ()
     code, out, _ = launcher.run_to_end(
-        bot.failpoints, seconds=LIST_SECONDS, environment=preparation(bot.clock)
+        bot.failpoints,
+        seconds=LIST_SECONDS,
+        environment=preparation(bot.clock),
+        imports=bot.imports_for(store),
     )
     return tuple(line.split()[0] for line in out.splitlines() if line.strip()) if code == 0 else ()
 

@@ -143,7 +143,7 @@ class Trunk:
     def _begin(self, crash: Crash) -> bool:
         """Make the bot's life ready to begin; False when it has no such failpoint."""
         if isinstance(crash.point, FailPoint):
-            names = failpoints_of(self._bot, self._kit.launcher)
+            names = failpoints_of(self._bot, self._kit.launcher, store=self.case.store)
             if crash.point.name not in names:
                 return False
             self._kit = replace(self._kit, failpoints=names)

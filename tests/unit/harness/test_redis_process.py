@@ -1,5 +1,6 @@
 """The embedded Redis: real clients, seen from outside, and nothing of it left behind."""
 
+import importlib.util
 import os
 import socket
 import subprocess
@@ -261,6 +262,17 @@ def test_a_bot_gets_the_url_in_its_environment_and_in_its_command() -> None:
     assert Session(port=1, state_dir="s", store="json", watchlist="w").environment == {}
     with pytest.raises(UserError, match="redis_url"):
         BotSpec.choose(command=f"{sys.executable} {{nothing}}")
+
+
+def test_what_a_bot_imports_late_is_named_for_the_store_that_needs_it() -> None:
+    reference = BotSpec.reference()
+    assert reference.imports_for("redis") == ("target_trader.state.redis_store",)
+    assert all(importlib.util.find_spec(name) for name in reference.imports_for("redis"))
+    assert reference.imports_for("json") == ()
+    assert BotSpec.choose(command=f"{sys.executable} bot.py").imports_for("redis") == ()
+    for name in ("", "a..b", "a,b", "-m", "a b"):
+        with pytest.raises(UserError, match="dotted name"):
+            BotSpec(name="x", trade=("x",), state=None, imports={"redis": (name,)})
 
 
 def test_a_run_does_not_inherit_the_redis_of_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
