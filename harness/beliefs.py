@@ -7,11 +7,11 @@ with each other (`--check-determinism`) ask every time.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.remains import remains_of
+from harness.remains import NOTHING, remains_of
 from harness.shelf import Shelf
 
 
@@ -46,18 +46,19 @@ class Beliefs:
 
 
 def memory_of(
-    words: Sequence[str], folder: Path, *, redis_url: str = "", names: Sequence[str] = ()
+    words: Sequence[str],
+    folder: Path,
+    *,
+    values: Mapping[str, bytes] = NOTHING,
+    names: Sequence[str] = (),
 ) -> str:
     """A digest of a command and of everything that the bot has on disk or in Redis.
 
     Args:
         words: the command and its variables, without what differs from run to run.
         folder: the bot's state folder.
-        redis_url: its Redis; empty when it has none.
+        values: see `remains_of`.
         names: see `remains_of`.
-
-    Raises:
-        HarnessError: Redis does not answer.
     """
-    remains = remains_of(folder, redis_url=redis_url, names=names)
+    remains = remains_of(folder, values=values, names=names)
     return hashlib.sha256(json.dumps([*words, remains]).encode()).hexdigest()

@@ -7,7 +7,7 @@ is quiet, when the broker stands still, or when the bot is dead and the broker h
 import contextlib
 import re
 import signal
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -102,6 +102,14 @@ class Equipment:
     def control(self) -> ControlClient:
         """The broker's control client."""
         return self.broker.control
+
+    def redis_values(self) -> Mapping[str, bytes]:
+        """What the bot's Redis holds, by key; nothing where it has none.
+
+        Raises:
+            HarnessError: Redis does not answer.
+        """
+        return {} if self.redis is None else self.redis.values()
 
     def scrub(self, words: str) -> str:
         """Words without what differs between two runs of a case: the folder and the port."""
@@ -317,15 +325,22 @@ class BotLife:
         words = [kit.scrub(word) for word in (*command, *map(str, environment.items()))]
         folder, beliefs, memory = Path(session.state_dir), kit.beliefs, ""
         if beliefs is not None:
-            memory = memory_of(words, folder, redis_url=session.redis_url, names=kit.bot.names)
+            memory = memory_of(words, folder, values=kit.redis_values(), names=kit.bot.names)
             known = beliefs.known(memory)
             if known is not None:
                 return known
+        if kit.redis is not None:
+            kit.redis.begin()
         told = Told(
-            *kit.launcher.run_to_end(command, seconds=STATE_SECONDS, environment=environment)
+            *kit.launcher.run_to_end(
+                command,
+                seconds=STATE_SECONDS,
+                environment=environment,
+                imports=kit.bot.imports_for(session.store),
+            )
         )
         if beliefs is not None:
-            after = memory_of(words, folder, redis_url=session.redis_url, names=kit.bot.names)
+            after = memory_of(words, folder, values=kit.redis_values(), names=kit.bot.names)
             beliefs.learn(memory, told, after=after)
         return told
 
@@ -338,6 +353,8 @@ class BotLife:
 
     def _launch(self) -> Child:
         kit = self._kit
+        if kit.redis is not None:
+            kit.redis.begin()
         environment = kit.session.environment
         point = None if self._crash is None else self._crash.point
         if isinstance(point, FailPoint) and not kit.goes_on:
@@ -352,7 +369,11 @@ class BotLife:
         environment |= hand.variables
         if not self._watches_calls():
             self._child = kit.launcher.launch(
-                command, kit.log, environment=environment, pass_fds=hand.descriptors
+                command,
+                kit.log,
+                environment=environment,
+                pass_fds=hand.descriptors,
+                imports=kit.bot.imports_for(kit.session.store),
             )
             return self._child
         self._child, listener = launch_watched(
@@ -362,6 +383,7 @@ class BotLife:
             environment=environment,
             pass_fds=hand.descriptors,
             kinds=self._kinds(),
+            imports=kit.bot.imports_for(kit.session.store),
         )
         self._calls = Supervisor(
             listener,

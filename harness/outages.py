@@ -138,6 +138,7 @@ class Outages:
         if self._away:
             self._bring_back(kept)
         elif kept != self._held:
+            self._require_redis().begin()
             restore_keys(self._require_redis().url, kept)
         self._on, self._shaken = None, False
 

@@ -3,12 +3,16 @@
 The server outlives the bot's kills and dies with the harness. It is told apart from the bot, but a
 bot that waits for an answer of it is not quiet; `client_ports` and the process id let the watch
 see that.
+
+A branch of a run (`trunk.py`) seldom comes to the point where somebody asks its Redis. Until then
+what it holds is known, and it is only a port that is kept free.
 """
 
 import base64
 import contextlib
 import json
 import os
+import socket
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,12 +20,14 @@ from pathlib import Path
 from harness.broker_process import await_port
 from harness.clock import Deadline
 from harness.errors import HarnessError
+from harness.faults.keys import Contents, read_values
 from harness.targets.process import EXEC, Child, Launcher
 
 GOODBYE_SECONDS = 10.0
 PAUSE_SECONDS = 0.002
 CLIENTS_NAME = "redis.clients"
 CONTENTS_NAME = "redis.contents"
+LOOPBACK = "127.0.0.1"
 NOTHING: Mapping[str, bytes] = {}
 
 
@@ -32,24 +38,76 @@ class RedisProcess:
         folder: where its log, its notes and what it is to hold are written; must exist.
         launcher: how the process is started.
         contents: what it holds from the start, see `start`.
+        values: the same as `read_values` would read it; then it is not started before `begin`.
 
     Raises:
         HarnessError: it does not start; the message has its last words.
     """
 
     def __init__(
-        self, folder: Path, *, launcher: Launcher = EXEC, contents: Mapping[str, bytes] = NOTHING
+        self,
+        folder: Path,
+        *,
+        launcher: Launcher = EXEC,
+        contents: Mapping[str, bytes] = NOTHING,
+        values: Mapping[str, bytes] | None = None,
     ) -> None:
         self._log = folder / "redis.log"
         self._clients = folder / CLIENTS_NAME
         self._contents = folder / CONTENTS_NAME
         self._launcher = launcher
+        self._held = contents
+        self._values = values
+        self._child: Child | None = None
+        self._place: socket.socket | None = None
         self.port = 0
-        self.child = self._start(contents)
+        if values is None:
+            self.begin()
+        else:
+            self._place = kept_free()
+            self.port = int(self._place.getsockname()[1])
+
+    def begin(self) -> None:
+        """Start it, if it has never been; to be called before anybody else asks it.
+
+        What it holds may be another thing from here on, so that it is read anew.
+
+        Raises:
+            HarnessError: it does not start; the message has its last words.
+        """
+        if self._child is None:
+            self._child = self._start(self._held)
+            self._let_go()
+        self._values = None
+
+    def end(self) -> None:
+        """End it for good, if it runs."""
+        self._let_go()
+        if self._child is not None:
+            self._child.end()
+
+    @property
+    def child(self) -> Child:
+        """Its process, once it has been started."""
+        assert self._child is not None, "nobody looks at it before `begin`"
+        return self._child
+
+    def values(self) -> Mapping[str, bytes]:
+        """What it holds, by key, as `read_values` reads it; once read, known until `begin`.
+
+        Whoever may have written to it must be dead, and have been waited for (`await_goodbye`).
+
+        Raises:
+            HarnessError: it does not answer.
+        """
+        if self._values is None:
+            self._values = read_values(self.url)
+        return self._values
 
     def stop(self) -> None:
         """Kill it, with everything that it holds; whoever is connected loses the connection."""
         self.child.end()
+        self._values = None
         self._clients.write_text("", encoding="ascii")
 
     def start(self, contents: Mapping[str, bytes]) -> None:
@@ -62,7 +120,13 @@ class RedisProcess:
         Raises:
             HarnessError: it does not start; the message has its last words.
         """
-        self.child = self._start(contents)
+        self._child = self._start(contents)
+
+    def _let_go(self) -> None:
+        """Keep the port free no longer."""
+        if self._place is not None:
+            self._place.close()
+            self._place = None
 
     def _start(self, contents: Mapping[str, bytes]) -> Child:
         self._clients.touch()
@@ -102,6 +166,8 @@ class RedisProcess:
 
     def client_ports(self) -> tuple[int, ...]:
         """The ports of the clients that are connected, in the order in which they came."""
+        if self._child is None:
+            return ()
         ports: dict[int, None] = {}
         # A line that is only half there yet is read the next time.
         for line in self._clients.read_text(encoding="ascii").split("\n")[:-1]:
@@ -146,4 +212,40 @@ def running_redis(
     try:
         yield server
     finally:
-        server.child.end()
+        server.end()
+
+
+@contextlib.contextmanager
+def redis_at_need(
+    folder: Path, contents: Contents, *, launcher: Launcher = EXEC
+) -> Iterator[RedisProcess]:
+    """A Redis that is started at `begin`, and whose contents can be read before.
+
+    Args:
+        folder: where its log and its notes are written; must exist.
+        contents: what it holds from the start.
+        launcher: how the process is started.
+    """
+    server = RedisProcess(
+        folder, launcher=launcher, contents=contents.dumped, values=contents.values
+    )
+    try:
+        yield server
+    finally:
+        server.end()
+
+
+def kept_free() -> socket.socket:
+    """A socket on a free port that nobody else is given; a server can still be told to take it.
+
+    Two sockets may have one port as long as neither listens, if both set SO_REUSEADDR (socket(7));
+    the kernel gives the port to nobody who leaves the choice to it.
+    """
+    place = socket.socket()
+    try:
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        place.bind((LOOPBACK, 0))
+    except BaseException:
+        place.close()
+        raise
+    return place

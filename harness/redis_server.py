@@ -11,75 +11,17 @@ sleeps: the harness must be able to see that nothing is going on.
 """
 
 import argparse
-import base64
-import contextlib
 import json
 import os
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from fakeredis import FakeRedis, TcpFakeServer
-from fakeredis._clients import _tcp_server
+from harness.embedded_redis import EmbeddedRedis, fill, read_contents
 
-LOOPBACK = "127.0.0.1"
 NEVER_SECONDS = 86_400.0
 CANNOT_START = 2
 PORT_MAX = 65535
-
-
-class EmbeddedRedis(TcpFakeServer):
-    """The server, with a note of who is connected.
-
-    Args:
-        port: the port to listen on; 0 takes a free one.
-        clients: the file for the notes, or None.
-    """
-
-    daemon_threads = True
-
-    def __init__(self, port: int, *, clients: Path | None) -> None:
-        super().__init__((LOOPBACK, port))
-        # fakeredis writes a reply in pieces; without this each waits 40 ms for an acknowledgement.
-        _tcp_server.TCPFakeRequestHandler.disable_nagle_algorithm = True
-        # It looks for pushed messages a hundred times a second; nothing here is ever pushed.
-        _tcp_server._POLL_INTERVAL = None  # type: ignore[assignment] # noqa: SLF001 - there is no option
-        self.notes = clients.open("a", encoding="ascii", buffering=1) if clients else None
-        self.ports: dict[int, int] = {}
-
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's
-        """Note a connection and serve it in a thread of its own."""
-        self.ports[request.fileno()] = client_address[1]
-        self.note(f"+{client_address[1]}")
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - socketserver's
-        """Note that a connection is gone, after everything that came over it has been done."""
-        port = self.ports.pop(request.fileno(), None)
-        with contextlib.suppress(OSError):
-            request.shutdown(socket.SHUT_WR)
-        self.close_request(request)
-        if port is not None:
-            self.note(f"-{port}")
-
-    def note(self, words: str) -> None:
-        """Append a line to the notes."""
-        if self.notes is not None:
-            self.notes.write(words + "\n")
-
-
-def fill(server: EmbeddedRedis, contents: Path) -> None:
-    """Put into a server what it is to hold from the start.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    client = FakeRedis(server=server.fake_server)
-    for key, value in sorted(json.loads(contents.read_text(encoding="ascii")).items()):
-        client.restore(key, 0, base64.b64decode(value))
-    client.close()
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -89,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         server = EmbeddedRedis(options.port, clients=clients)
         if options.contents is not None:
-            fill(server, Path(options.contents))
+            fill(server.fake_server, read_contents(Path(options.contents)))
     except OSError as error:
         words = f"the embedded Redis cannot start on port {options.port}: {error}"
         print(words, file=sys.stderr)  # noqa: T201 - this is the command line

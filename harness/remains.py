@@ -14,39 +14,38 @@ import re
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-
-from harness.faults.keys import read_values
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 LOG, INDEX = "-wal", "-shm"
 NAME = b"NAME"
+NOTHING: Mapping[str, bytes] = {}
 Part = tuple[list[str | int], bytes]
 
 
 def remains_of(
-    folder: Path, *, redis_url: str = "", exact: bool = False, names: Sequence[str] = ()
+    folder: Path,
+    *,
+    values: Mapping[str, bytes] = NOTHING,
+    exact: bool = False,
+    names: Sequence[str] = (),
 ) -> str:
     """A digest of everything that a bot has on disk and in Redis while it does not run.
 
     Args:
         folder: the bot's state folder; one that is not there has nothing in it.
-        redis_url: its Redis; empty when it has none.
+        values: those of its Redis by key, as `read_values` reads them.
         exact: take the bytes of SQLite's files as they are: somebody is about to damage them.
         names: regular expressions for what only names one process, as `BotSpec` has them; each
             place where one fits counts as the same.
 
     Returns:
         hexadecimal digits.
-
-    Raises:
-        HarnessError: Redis does not answer.
     """
     digest = hashlib.sha256()
     patterns = [re.compile(name.encode()) for name in names]
-    values = read_values(redis_url) if redis_url else {}
-    keys: list[Part] = [(["key", key], value) for key, value in values.items()]
+    keys: list[Part] = [(["key", key], value) for key, value in sorted(values.items())]
     for told, found in itertools.chain(_parts(folder, exact=exact), keys):
         content = found
         for pattern in patterns:

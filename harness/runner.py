@@ -196,7 +196,14 @@ class Tale:
             return False
         kit, case = self._kit, self._case
         broker = kit.control.fingerprint(counts=counts_matter(case, life))
-        remains = left_behind(case, kit.session, life=life, broker=broker, names=kit.bot.names)
+        remains = left_behind(
+            case,
+            kit.session,
+            life=life,
+            broker=broker,
+            values=kit.redis_values(),
+            names=kit.bot.names,
+        )
         lines = self._sequels.known(remains)
         if lines is None:
             kit.history.drain()
@@ -241,6 +248,8 @@ def wanted_of(crash: Crash) -> int:
 
 def damage(fault: StorageFault, kit: Equipment, *, life: int) -> bool:
     """Carry out a storage fault; whether the bot cannot save anything in its next life."""
+    if kit.redis is not None:
+        kit.redis.begin()
     memory = Memory(
         Path(kit.session.state_dir),
         kit.control.status().now,
@@ -307,16 +316,19 @@ def prepared(
             learns=learns,
             copies=Copies() if any(needs_copies(each.storage) for each in case.crashes) else None,
             launcher=launcher,
-            failpoints=failpoints_of(bot, launcher) if learns else (),
+            failpoints=failpoints_of(bot, launcher, store=case.store) if learns else (),
         )
 
 
-def failpoints_of(bot: BotSpec, launcher: Launcher) -> tuple[str, ...]:
+def failpoints_of(bot: BotSpec, launcher: Launcher, *, store: str) -> tuple[str, ...]:
     """The names of a bot's failpoints; none when it does not list any."""
     if bot.failpoints is None:
         return ()
     code, out, _ = launcher.run_to_end(
-        bot.failpoints, seconds=LIST_SECONDS, environment=preparation(bot.clock)
+        bot.failpoints,
+        seconds=LIST_SECONDS,
+        environment=preparation(bot.clock),
+        imports=bot.imports_for(store),
     )
     return tuple(line.split()[0] for line in out.splitlines() if line.strip()) if code == 0 else ()
 

@@ -11,14 +11,14 @@ without this (`sweep.py`); `--check-determinism` compares it with runs that were
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.case import Case
 from harness.downtime.time_acts import BrokerFault
 from harness.faults.apply import needs_copies
 from harness.points import WirePoint
-from harness.remains import remains_of
+from harness.remains import NOTHING, remains_of
 from harness.shelf import Shelf
 from harness.targets import Session
 
@@ -69,7 +69,13 @@ def counts_matter(case: Case, life: int) -> bool:
 
 
 def left_behind(
-    case: Case, session: Session, *, life: int, broker: str, names: Sequence[str] = ()
+    case: Case,
+    session: Session,
+    *,
+    life: int,
+    broker: str,
+    values: Mapping[str, bytes] = NOTHING,
+    names: Sequence[str] = (),
 ) -> str:
     """A digest of what the crash of a life has left, and of what is planned from there on.
 
@@ -78,10 +84,8 @@ def left_behind(
         session: where the bot's files are.
         life: which of the bot's lives has ended, from 1.
         broker: the broker's own digest, without clients.
+        values: see `remains_of`.
         names: see `remains_of`.
-
-    Raises:
-        HarnessError: Redis does not answer.
     """
     planned = [crash.model_dump_json() for crash in case.crashes[life:]]
     crash = case.crashes[life - 1]
@@ -92,7 +96,7 @@ def left_behind(
     around = [case.broker.model_dump_json(), str(case.ends_at), sorted(case.environment.items())]
     remains = remains_of(
         Path(session.state_dir),
-        redis_url=session.redis_url,
+        values=values,
         exact=crash.storage is not None or bool(planned),
         names=names,
     )

@@ -14,7 +14,7 @@ first point is one has all of them told. It does nothing else differently; only 
 import contextlib
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,13 +33,13 @@ from harness.broker_process import BrokerProcess
 from harness.case import Case, Crash
 from harness.clock import Deadline
 from harness.errors import HarnessError
-from harness.faults.keys import dump_keys
+from harness.faults.keys import read_contents, read_values
 from harness.forked_broker import forked_broker
 from harness.history.lines import lines_of
 from harness.history.writer import HistoryWriter
 from harness.outages import Outages
 from harness.points import CrashPoint, FailPoint, WirePoint
-from harness.redis_process import RedisProcess, running_redis
+from harness.redis_process import RedisProcess, redis_at_need
 from harness.runner import RunFolder, failpoints_of, headline, prepared
 from harness.sequels import has_sequels, left_behind
 from harness.targets import BotSpec, Session
@@ -157,7 +157,7 @@ class Trunk:
     def _begin(self, crash: Crash) -> bool:
         """Make the bot's life ready to begin; False when it has no such failpoint."""
         if isinstance(crash.point, FailPoint):
-            names = failpoints_of(self._bot, self._kit.launcher)
+            names = failpoints_of(self._bot, self._kit.launcher, store=self.case.store)
             if crash.point.name not in names:
                 return False
             self._kit = replace(self._kit, failpoints=names)
@@ -180,12 +180,16 @@ class Trunk:
             HarnessError: Redis does not do what it is told.
         """
         kit = self._kit
+        values: Mapping[str, bytes] = {}
         if kit.redis is not None:
             self._await_redis(kit.redis)
+            values = read_values(kit.redis.url)  # The bot lives: nothing is known from before.
         kit.history.drain()
         lived = hashlib.sha256(kit.history.path.read_bytes()).hexdigest()
         broker = f"{lived} {kit.control.fingerprint(counts=True)}"
-        return left_behind(case, kit.session, life=1, broker=broker, names=kit.bot.names)
+        return left_behind(
+            case, kit.session, life=1, broker=broker, values=values, names=kit.bot.names
+        )
 
     @contextlib.contextmanager
     def branch(self, case: Case, bot: BotSpec, files: RunFolder) -> Iterator[Equipment]:
@@ -212,7 +216,7 @@ class Trunk:
             if kit.redis is not None:
                 self._await_redis(kit.redis)
                 redis = cleanup.enter_context(
-                    running_redis(root, launcher=kit.launcher, contents=dump_keys(kit.redis.url))
+                    redis_at_need(root, read_contents(kit.redis.url), launcher=kit.launcher)
                 )
             broker = cleanup.enter_context(forked_broker(kit.broker, root))
             history = cleanup.enter_context(HistoryWriter(files.history, broker.journal))

@@ -1,13 +1,25 @@
 """The bot's values in Redis, read, damaged and put back while nobody else is connected."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from harness.errors import HarnessError
 
 ANSWER_SECONDS = 10.0
 STRING = b"string"
+
+
+class Contents(NamedTuple):
+    """What a Redis holds at one moment, by key.
+
+    Attributes:
+        dumped: each value as `dump_keys` reads it.
+        values: each as `read_values` does.
+    """
+
+    dumped: dict[str, bytes]
+    values: dict[str, bytes]
 
 
 @contextlib.contextmanager
@@ -19,7 +31,8 @@ def connected(url: str) -> Iterator[Any]:
     """
     import redis  # A tenth of a second that the other stores need not pay.
 
-    client = redis.Redis.from_url(url, socket_timeout=ANSWER_SECONDS)
+    # The newer protocol begins every connection with a greeting more.
+    client = redis.Redis.from_url(url, protocol=2, socket_timeout=ANSWER_SECONDS)
     try:
         yield client
     except redis.RedisError as error:
@@ -35,7 +48,7 @@ def dump_keys(url: str) -> dict[str, bytes]:
         HarnessError: Redis does not answer.
     """
     with connected(url) as client:
-        return {key.decode(): client.dump(key) for key in sorted(client.keys("*"))}
+        return _dumped(client, sorted(client.keys("*")))
 
 
 def restore_keys(url: str, dumped: Mapping[str, bytes]) -> None:
@@ -57,11 +70,18 @@ def read_values(url: str) -> dict[str, bytes]:
         HarnessError: Redis does not answer.
     """
     with connected(url) as client:
-        values: dict[str, bytes] = {}
-        for key in sorted(client.keys("*")):
-            plain = client.type(key) == STRING
-            values[key.decode()] = client.get(key) if plain else client.dump(key)
-        return values
+        return _values(client, sorted(client.keys("*")))
+
+
+def read_contents(url: str) -> Contents:
+    """Every value of a Redis, as it is put back and as it is read.
+
+    Raises:
+        HarnessError: Redis does not answer.
+    """
+    with connected(url) as client:
+        keys = sorted(client.keys("*"))
+        return Contents(_dumped(client, keys), _values(client, keys))
 
 
 def read_strings(url: str) -> dict[str, bytes]:
@@ -71,11 +91,10 @@ def read_strings(url: str) -> dict[str, bytes]:
         HarnessError: Redis does not answer.
     """
     with connected(url) as client:
-        return {
-            key.decode(): client.get(key)
-            for key in sorted(client.keys("*"))
-            if client.type(key) == STRING
-        }
+        keys = sorted(client.keys("*"))
+        kinds = _ask(client, "type", keys)
+        plain = [key for key, kind in zip(keys, kinds, strict=True) if kind == STRING]
+        return _by_name(plain, _ask(client, "get", plain))
 
 
 def write_string(url: str, key: str, value: bytes | None) -> None:
@@ -89,3 +108,27 @@ def write_string(url: str, key: str, value: bytes | None) -> None:
             client.delete(key)
         else:
             client.set(key, value)
+
+
+def _dumped(client: Any, keys: Sequence[bytes]) -> dict[str, bytes]:  # noqa: ANN401 - redis-py's
+    return _by_name(keys, _ask(client, "dump", keys))
+
+
+def _values(client: Any, keys: Sequence[bytes]) -> dict[str, bytes]:  # noqa: ANN401 - redis-py's
+    with client.pipeline(transaction=False) as pipe:
+        for key, kind in zip(keys, _ask(client, "type", keys), strict=True):
+            pipe.execute_command("get" if kind == STRING else "dump", key)
+        return _by_name(keys, pipe.execute())
+
+
+def _ask(client: Any, command: str, keys: Sequence[bytes]) -> list[Any]:  # noqa: ANN401 - redis-py's
+    """Ask one thing of every key, all in one message: each one costs both sides a turn."""
+    with client.pipeline(transaction=False) as pipe:
+        for key in keys:
+            pipe.execute_command(command, key)
+        answers: list[Any] = pipe.execute()
+        return answers
+
+
+def _by_name(keys: Sequence[bytes], values: Sequence[bytes]) -> dict[str, bytes]:
+    return {key.decode(): value for key, value in zip(keys, values, strict=True)}

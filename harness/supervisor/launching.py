@@ -28,6 +28,7 @@ def launch_watched(
     environment: Mapping[str, str],
     pass_fds: Sequence[int] = (),
     kinds: Collection[Call] | None = None,
+    imports: Sequence[str] = (),
 ) -> tuple[Child, int]:
     """Start a program whose system calls wait for us.
 
@@ -38,6 +39,7 @@ def launch_watched(
         environment: variables on top of the base environment.
         pass_fds: descriptors that it inherits.
         kinds: the calls that are to wait; None: all. Each takes a tenth of a millisecond.
+        imports: see `Launcher.start`.
 
     Returns:
         the process, and the listener of its filter, which the caller closes.
@@ -56,6 +58,7 @@ def launch_watched(
                 environment={**environment, **wanted},
                 pass_fds=pass_fds,
                 reports=(ready_write, go_read),
+                imports=imports,
             )
         finally:
             os.close(ready_write)

@@ -5,6 +5,7 @@ command line with placeholders. What a user can get wrong here is said before an
 """
 
 import importlib.util
+import itertools
 import shlex
 import shutil
 import string
@@ -12,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from harness.bot_clock import BotClock
 from harness.errors import UserError
@@ -21,6 +22,8 @@ from harness.values import Value
 REFERENCE = "target_trader"
 OWNER = r"\b[0-9a-f]{16} \S+ pid \d+ \S+"
 """How a process of the reference bot signs in Redis as the one that writes."""
+REFERENCE_IMPORTS = {"redis": ("target_trader.state.redis_store",)}
+"""What the reference bot imports when it is told to keep its state there, 12 ms each time."""
 CLIENT_ID = 2001
 PLACEHOLDERS = ("port", "state_dir", "store", "client_id", "watchlist", "redis_url")
 
@@ -60,6 +63,10 @@ class BotSpec(Value):
             it has none.
         names: regular expressions for what in its memory only names one process of it, and so
             differs from run to run and decides nothing.
+        imports: by store, modules that its processes import late and that a fork server may import
+            for all of them before. One that cannot be imported is left to the bot, which may be
+            prepared for it. What has to be late, because it reads a setting of the run or is a
+            part of what is tested, does not belong here. A bot that is executed imports for itself.
     """
 
     name: str
@@ -69,11 +76,21 @@ class BotSpec(Value):
     clock: BotClock = BotClock()
     failpoints: tuple[str, ...] | None = None
     names: tuple[str, ...] = ()
+    imports: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+    @field_validator("imports")
+    @classmethod
+    def _are_modules(cls, imports: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for name in itertools.chain(*imports.values()):
+            if not all(part.isidentifier() for part in name.split(".")):
+                raise UserError(f"imports: {name!r} is no module's dotted name, as in 'bot.store'")
+        return imports
 
     @classmethod
     def reference(cls) -> Self:
         """The reference bot."""
-        return cls._python("reference bot", ("-m", REFERENCE), options="")
+        made = cls._python("reference bot", ("-m", REFERENCE), options="")
+        return made.model_copy(update={"imports": REFERENCE_IMPORTS})
 
     @classmethod
     def choose(
@@ -162,6 +179,10 @@ class BotSpec(Value):
             failpoints=(*start, "failpoints"),
             names=(OWNER,),
         )
+
+    def imports_for(self, store: str) -> tuple[str, ...]:
+        """The modules that a fork server may import before, when the state is kept there."""
+        return self.imports.get(store, ())
 
     def trade_command(self, session: Session) -> tuple[str, ...]:
         """The command line that starts the bot."""

@@ -18,7 +18,7 @@ import signal
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,11 +42,12 @@ class Program(NamedTuple):
     argument: str
 
 
-def load(words: Sequence[str]) -> Program:
+def load(words: Sequence[str], *, also: Iterable[str] = ()) -> Program:
     """Find a program and do its imports.
 
     Args:
         words: how it is named on the command line, `-m MODULE` or a file.
+        also: modules that it imports late, as far as they can be imported.
 
     Raises:
         ModuleNotFoundError: there is none that Python would run; executed, it says so itself.
@@ -54,6 +55,9 @@ def load(words: Sequence[str]) -> Program:
     """
     program = find_program(words)
     import_like(program)
+    for name in also:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
     return program
 
 

@@ -1,8 +1,9 @@
 """A process that has imported what a Python program imports, and forks a copy for every run of it.
 
-    python fork_server.py CHANNEL PARENT_PID -m MODULE
-    python fork_server.py CHANNEL PARENT_PID FILE
+    python fork_server.py CHANNEL PARENT_PID IMPORTS -m MODULE
+    python fork_server.py CHANNEL PARENT_PID IMPORTS FILE
 
+IMPORTS are modules that the program may find imported, with commas between them, or nothing.
 `launcher.py` starts it, by its path, and speaks to it over CHANNEL, a socket of packets: one JSON
 object and its descriptors a packet. Standard library only, so that the program finds what it would
 find without us. It dies with its parent, and what it has forked dies with it. When the program
@@ -38,7 +39,10 @@ def main(arguments: list[str]) -> None:
     ties = Ties(tether, beside("../supervisor/install.py"))
     try:
         ours = (*STANDARD_STREAMS, channel.fileno())
-        imported = fork_imports.Imported(lambda: fork_program.load(arguments[2:]), ours)
+        imports, program = arguments[2].split(","), arguments[3:]
+        imported = fork_imports.Imported(
+            lambda: fork_program.load(program, also=filter(None, imports)), ours
+        )
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever an import raises
         answer(channel, {"refused": f"{type(error).__name__}: {error}"})
         return

@@ -62,7 +62,9 @@ class ForkServer:
         ended: whether it has been found dead.
     """
 
-    def __init__(self, program: Sequence[str], given: Mapping[str, str]) -> None:
+    def __init__(
+        self, program: Sequence[str], given: Mapping[str, str], *, imports: Sequence[str] = ()
+    ) -> None:
         self.living = 0
         self._variables = base_environment() | dict(given)
         self._length = len(program)
@@ -74,7 +76,8 @@ class ForkServer:
         self.ended = False
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            words = [str(FORK_SERVER), str(theirs.fileno()), str(os.getpid()), *program]
+            place = (str(theirs.fileno()), str(os.getpid()))
+            words = [str(FORK_SERVER), *place, ",".join(imports), *program]
             self._popen = subprocess.Popen(
                 [sys.executable, *words],
                 stdin=subprocess.DEVNULL,
@@ -200,9 +203,10 @@ class ForkLauncher(Launcher):
         environment: Mapping[str, str],
         pass_fds: Sequence[int] = (),
         reports: tuple[int, int] | None = None,
+        imports: Sequence[str] = (),
     ) -> Started:
         """Start a program; see `Launcher.start`."""
-        server = self.warm(command, given=of_clock(environment))
+        server = self.warm(command, given=of_clock(environment), imports=imports)
         if server is None or not server.can_fork(environment):
             return self._execute(
                 command,
@@ -210,6 +214,7 @@ class ForkLauncher(Launcher):
                 environment=environment,
                 pass_fds=pass_fds,
                 reports=reports,
+                imports=imports,
             )
         inherited = {number: number for number in (*pass_fds, *(reports or ()))}
         return server.fork(
@@ -220,13 +225,18 @@ class ForkLauncher(Launcher):
         )
 
     def warm(
-        self, command: Sequence[str], *, given: Mapping[str, str] = NOTHING
+        self,
+        command: Sequence[str],
+        *,
+        given: Mapping[str, str] = NOTHING,
+        imports: Sequence[str] = (),
     ) -> ForkServer | None:
         """Let the imports of a command's program begin, if it is Python; returns at once.
 
         Args:
             command: the command line.
             given: variables that the imports need, on top of `base_environment()`.
+            imports: see `Launcher.start`.
 
         Returns:
             the program's server, None when the command has to be executed.
@@ -234,14 +244,14 @@ class ForkLauncher(Launcher):
         program = program_of(command)
         if program is None:
             return None
-        key = (*key_of(program), *given.items())
+        key = (*key_of(program), *given.items(), *imports)
         server = self.servers.get(key)
         if server is not None and server.ended:
             self.servers.pop(key).close()
             server = None
         if server is None:
             self._make_room()
-            server = self.servers[key] = ForkServer(program, given)
+            server = self.servers[key] = ForkServer(program, given, imports=imports)
         self.servers.move_to_end(key)
         return server
 

@@ -120,6 +120,7 @@ class Launcher(ABC):
         environment: Mapping[str, str],
         pass_fds: Sequence[int] = (),
         reports: tuple[int, int] | None = None,
+        imports: Sequence[str] = (),
     ) -> Started:
         """Start a program that leads a process group and dies with us.
 
@@ -130,6 +131,7 @@ class Launcher(ABC):
             pass_fds: descriptors that it inherits, under the same numbers.
             reports: `ready` and `go` of `harness/supervisor/install.py`, when the calls of the
                 program are to wait for a supervisor; they are inherited, too.
+            imports: modules that whoever forks the program may import before; see `BotSpec`.
         """
 
     def launch(
@@ -140,6 +142,7 @@ class Launcher(ABC):
         environment: Mapping[str, str] | None = None,
         pass_fds: Sequence[int] = (),
         reports: tuple[int, int] | None = None,
+        imports: Sequence[str] = (),
     ) -> Child:
         """Start a program, stdout and stderr appended to `log`.
 
@@ -149,6 +152,7 @@ class Launcher(ABC):
             environment: variables on top of `base_environment()`.
             pass_fds: descriptors that it inherits.
             reports: see `start`.
+            imports: see `start`.
         """
         with log.open("ab") as output:
             process = self.start(
@@ -157,6 +161,7 @@ class Launcher(ABC):
                 environment=base_environment() | dict(environment or {}),
                 pass_fds=pass_fds,
                 reports=reports,
+                imports=imports,
             )
         return Child(process, log)
 
@@ -166,6 +171,7 @@ class Launcher(ABC):
         *,
         seconds: float,
         environment: Mapping[str, str] | None = None,
+        imports: Sequence[str] = (),
     ) -> tuple[int, str, str]:
         """Run a short program and return its exit code, stdout and stderr.
 
@@ -173,6 +179,7 @@ class Launcher(ABC):
             command: program and arguments; no shell.
             seconds: how long it may take.
             environment: variables on top of `base_environment()`.
+            imports: see `start`.
 
         Raises:
             HarnessError: it does not end in time; it is killed then.
@@ -185,6 +192,7 @@ class Launcher(ABC):
                     command,
                     outputs=(says, complains),
                     environment=base_environment() | dict(environment or {}),
+                    imports=imports,
                 )
             finally:
                 os.close(says)
@@ -244,6 +252,7 @@ class ExecLauncher(Launcher):
         environment: Mapping[str, str],
         pass_fds: Sequence[int] = (),
         reports: tuple[int, int] | None = None,
+        imports: Sequence[str] = (),  # noqa: ARG002 - it imports for itself
     ) -> Executed:
         """Start a program; see `Launcher.start`."""
         told = () if reports is None else ("--filter", *map(str, reports))

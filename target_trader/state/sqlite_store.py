@@ -33,7 +33,6 @@ from target_trader.state.sqlite_read import (
     number_of,
     read_copy,
     read_folder,
-    stored_rows,
 )
 from target_trader.state.store import Loaded, Source, free_name
 from target_trader.state.tables import (
@@ -216,10 +215,11 @@ def prepared(connection: Connection) -> dict[str, Rows]:
         METADATA.drop_all(connection)
         connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
     METADATA.create_all(connection)
-    return {
-        table.name: {key_of(table, row): row for row in stored_rows(connection, table.name)}
-        for table in TABLES
-    }
+    rows: dict[str, Rows] = {}
+    for table in TABLES:
+        stored = connection.exec_driver_sql(f"SELECT * FROM {table.name}").mappings()
+        rows[table.name] = {key_of(table, row): row for row in map(dict, stored)}
+    return rows
 
 
 def number_save(rows: Rows, number: int) -> None:

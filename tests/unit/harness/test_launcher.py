@@ -355,6 +355,45 @@ def test_what_a_fork_imported_late_is_there_for_the_next_one(
     assert is_forked(fork, path)
 
 
+SAYS_SIDE = "import os, sys\nprint('side' in sys.modules)\nprint(os.getppid())\n"
+
+
+def test_what_is_named_is_there_for_every_fork(fork: ForkLauncher, tmp_path: Path) -> None:
+    (tmp_path / "side.py").write_text("")
+    path = program(tmp_path, SAYS_SIDE)
+
+    def said(*imports: str) -> tuple[str, int]:
+        command = [sys.executable, path]
+        code, out, err = fork.run_to_end(command, seconds=SECONDS, imports=imports)
+        assert code == 0, err
+        first, parent = out.split()
+        return first, int(parent)
+
+    there, server = said("side")
+    plain, other = said()
+    assert (there, plain) == ("True", "False")
+    assert os.getpid() not in {server, other}
+    assert server != other
+    assert said("side") == (there, server)
+
+
+def test_a_named_module_that_is_not_there_is_left_to_the_program(
+    fork: ForkLauncher, tmp_path: Path
+) -> None:
+    command = [sys.executable, program(tmp_path, SAYS_SIDE)]
+    code, out, _ = fork.run_to_end(command, seconds=SECONDS, imports=["side", "side.deeper"])
+    assert code == 0
+    assert out.startswith("False\n")
+    assert int(out.split()[-1]) != os.getpid()
+
+
+def test_who_executes_imports_nothing_for_the_program(tmp_path: Path) -> None:
+    (tmp_path / "side.py").write_text("")
+    command = [sys.executable, program(tmp_path, SAYS_SIDE)]
+    code, out, _ = EXEC.run_to_end(command, seconds=SECONDS, imports=["side"])
+    assert (code, out.split()[0]) == (0, "False")
+
+
 def test_two_forks_do_not_draw_the_same_numbers(fork: ForkLauncher, tmp_path: Path) -> None:
     path = program(
         tmp_path, "import random, numpy.random\nprint(random.random(), numpy.random.rand())\n"

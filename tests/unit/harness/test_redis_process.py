@@ -1,5 +1,6 @@
 """The embedded Redis: real clients, seen from outside, and nothing of it left behind."""
 
+import importlib.util
 import os
 import socket
 import subprocess
@@ -12,7 +13,8 @@ import redis
 
 from harness.clock import Deadline
 from harness.errors import HarnessError, UserError
-from harness.redis_process import RedisProcess, running_redis
+from harness.faults.keys import Contents, dump_keys, read_contents, read_values, write_string
+from harness.redis_process import RedisProcess, kept_free, redis_at_need, running_redis
 from harness.targets import BotSpec, Session
 from harness.targets.process import base_environment, launch, run_to_end
 from harness.targets.quiet import Sight, agree, stands
@@ -69,6 +71,77 @@ def test_it_names_its_clients_and_forgets_those_that_are_gone(server: RedisProce
         assert server.client_ports() == (one.getsockname()[1],)
     server.await_goodbye()
     assert server.client_ports() == ()
+
+
+@pytest.fixture
+def contents(server: RedisProcess) -> Contents:
+    """What a Redis holds: a plain value and another."""
+    with redis.Redis.from_url(server.url, socket_timeout=SECONDS) as client:
+        client.set("state", b"\x00\xff")
+        client.hset("more", "field", "1")
+    return read_contents(server.url)
+
+
+def test_contents_are_read_in_both_ways_at_once(server: RedisProcess, contents: Contents) -> None:
+    assert contents.dumped == dump_keys(server.url)
+    assert contents.values == read_values(server.url)
+    assert contents.values["state"] == b"\x00\xff"
+    assert contents.values["more"] == contents.dumped["more"]
+
+
+def test_one_that_nobody_asks_is_never_started_and_tells_what_it_would_hold(
+    contents: Contents, tmp_path: Path
+) -> None:
+    folder = tmp_path / "branch"
+    folder.mkdir()
+    with redis_at_need(folder, contents) as later:
+        assert later.values() == contents.values
+        assert later.client_ports() == ()
+        later.await_goodbye()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", later.port))
+    assert list(folder.iterdir()) == []
+
+
+def test_one_that_is_needed_holds_it_on_the_port_that_was_told_before(
+    contents: Contents, tmp_path: Path
+) -> None:
+    folder = tmp_path / "branch"
+    folder.mkdir()
+    with redis_at_need(folder, contents) as later:
+        url = later.url
+        later.begin()
+        pid = later.pid
+        later.begin()
+        assert (later.url, later.pid) == (url, pid)
+        assert read_values(url) == contents.values
+        write_string(url, "state", b"new")
+        assert later.values() == {**contents.values, "state": b"new"}
+        later.stop()
+        later.start(contents.dumped)
+        assert (later.url, later.values()) == (url, contents.values)
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_what_it_holds_is_read_anew_when_somebody_has_been_let_at_it(server: RedisProcess) -> None:
+    write_string(server.url, "state", b"1")
+    assert server.values() == {"state": b"1"}
+    server.begin()
+    write_string(server.url, "state", b"2")
+    assert server.values() == {"state": b"2"}
+
+
+def test_a_port_that_is_kept_free_is_given_to_nobody_who_does_not_ask_for_it() -> None:
+    with kept_free() as place:
+        port = place.getsockname()[1]
+        others = [kept_free() for _ in range(200)]
+        try:
+            assert port not in {other.getsockname()[1] for other in others}
+        finally:
+            for other in others:
+                other.close()
+        with socket.create_server(("127.0.0.1", port)) as taken:
+            assert taken.getsockname()[1] == port
 
 
 def test_it_sleeps_while_nobody_asks_although_a_client_is_connected(
@@ -189,6 +262,17 @@ def test_a_bot_gets_the_url_in_its_environment_and_in_its_command() -> None:
     assert Session(port=1, state_dir="s", store="json", watchlist="w").environment == {}
     with pytest.raises(UserError, match="redis_url"):
         BotSpec.choose(command=f"{sys.executable} {{nothing}}")
+
+
+def test_what_a_bot_imports_late_is_named_for_the_store_that_needs_it() -> None:
+    reference = BotSpec.reference()
+    assert reference.imports_for("redis") == ("target_trader.state.redis_store",)
+    assert all(importlib.util.find_spec(name) for name in reference.imports_for("redis"))
+    assert reference.imports_for("json") == ()
+    assert BotSpec.choose(command=f"{sys.executable} bot.py").imports_for("redis") == ()
+    for name in ("", "a..b", "a,b", "-m", "a b"):
+        with pytest.raises(UserError, match="dotted name"):
+            BotSpec(name="x", trade=("x",), state=None, imports={"redis": (name,)})
 
 
 def test_a_run_does_not_inherit_the_redis_of_its_user(monkeypatch: pytest.MonkeyPatch) -> None:

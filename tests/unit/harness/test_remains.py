@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.faults.keys import connected
+from harness.faults.keys import connected, read_values
 from harness.redis_process import running_redis
 from harness.remains import remains_of
 from harness.targets import BotSpec
@@ -134,7 +134,7 @@ def redis_url(tmp_path: Path) -> Iterator[str]:
 
 def test_every_value_of_a_redis_counts(folder: Path, redis_url: str) -> None:
     with connected(redis_url) as client:
-        seen = [remains_of(folder, redis_url=redis_url)]
+        seen = [remains_of(folder, values=read_values(redis_url))]
         for change in (
             lambda: client.set("state", "1"),
             lambda: client.set("state", "2"),
@@ -143,6 +143,6 @@ def test_every_value_of_a_redis_counts(folder: Path, redis_url: str) -> None:
             lambda: client.rename("state", "other"),
         ):
             change()  # type: ignore[no-untyped-call]
-            seen.append(remains_of(folder, redis_url=redis_url))
+            seen.append(remains_of(folder, values=read_values(redis_url)))
         assert len(set(seen)) == len(seen)
-        assert remains_of(folder, redis_url=redis_url) == seen[-1]
+        assert remains_of(folder, values=read_values(redis_url)) == seen[-1]
