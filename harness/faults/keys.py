@@ -1,7 +1,8 @@
 """The bot's values in Redis, read, damaged and put back while nobody else is connected."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.errors import HarnessError
@@ -19,13 +20,25 @@ def connected(url: str) -> Iterator[Any]:
     """
     import redis  # A tenth of a second that the other stores need not pay.
 
-    client = redis.Redis.from_url(url, socket_timeout=ANSWER_SECONDS)
+    client = redis.Redis.from_url(url, socket_timeout=ANSWER_SECONDS, **unnamed())
     try:
         yield client
     except redis.RedisError as error:
         raise HarnessError(f"the run's Redis does not do what it is told: {error}") from error
     finally:
         client.close()
+
+
+@functools.cache
+def unnamed() -> Mapping[str, None]:
+    """Arguments of a client that does not tell its Redis which library it is.
+
+    It would read its own metadata for that at each connection, which takes longer than all we ask.
+    """
+    import redis
+
+    new = hasattr(redis, "DriverInfo")  # From redis 7.1 on; what was before warns there.
+    return {"driver_info": None} if new else {"lib_name": None, "lib_version": None}
 
 
 def dump_keys(url: str) -> dict[str, bytes]:
@@ -35,7 +48,7 @@ def dump_keys(url: str) -> dict[str, bytes]:
         HarnessError: Redis does not answer.
     """
     with connected(url) as client:
-        return {key.decode(): client.dump(key) for key in sorted(client.keys("*"))}
+        return _dumped(client, sorted(client.keys("*")))
 
 
 def restore_keys(url: str, dumped: Mapping[str, bytes]) -> None:
@@ -57,11 +70,29 @@ def read_values(url: str) -> dict[str, bytes]:
         HarnessError: Redis does not answer.
     """
     with connected(url) as client:
-        values: dict[str, bytes] = {}
-        for key in sorted(client.keys("*")):
-            plain = client.type(key) == STRING
-            values[key.decode()] = client.get(key) if plain else client.dump(key)
-        return values
+        keys = sorted(client.keys("*"))
+        kinds = _answers(client, "type", keys)
+        plain = [key for key, kind in zip(keys, kinds, strict=True) if kind == STRING]
+        strings = zip(plain, _answers(client, "get", plain), strict=True)
+        others = _dumped(client, [key for key in keys if key not in set(plain)])
+        return others | {key.decode(): value for key, value in strings}
+
+
+def _dumped(client: Any, keys: Sequence[bytes]) -> dict[str, bytes]:  # noqa: ANN401 - see connected
+    """Values as Redis serialises them."""
+    dumped = _answers(client, "dump", keys)
+    return {key.decode(): value for key, value in zip(keys, dumped, strict=True)}
+
+
+def _answers(client: Any, command: str, keys: Sequence[bytes]) -> list[Any]:  # noqa: ANN401 - its
+    """What a command answers for each key; all are asked for at once."""
+    if not keys:
+        return []
+    asked = client.pipeline(transaction=False)
+    for key in keys:
+        getattr(asked, command)(key)
+    answers: list[Any] = asked.execute()
+    return answers
 
 
 def read_strings(url: str) -> dict[str, bytes]:
