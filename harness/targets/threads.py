@@ -197,7 +197,13 @@ class Thread:
 
     def unmoved(self) -> bool:
         """Whether it waits as it did at the last look, and has not run since."""
-        return self.waits and self._state() == SLEEPS and self._mark() == self.mark
+        # The mark is cheap, and mostly it says so at once; what counts is the one after the state.
+        return (
+            self.waits
+            and self._mark() == self.mark
+            and self._state() == SLEEPS
+            and self._mark() == self.mark
+        )
 
     def runs(self) -> bool:
         """Whether it runs, or would if there were a processor for it."""
