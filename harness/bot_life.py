@@ -362,10 +362,11 @@ class BotLife:
         elif kit.learns or self.tells:
             environment["FAILPOINTS"] = telling(kit.failpoints)
         self._log_begins = kit.log.stat().st_size if kit.log.exists() else 0
-        kit.history.note("launched", self._now(), life=self._number)
+        now = self._now()
+        kit.history.note("launched", now, life=self._number)
         command = kit.bot.trade_command(kit.session)
         idle = timedelta(seconds=kit.limits.ready)
-        hand = self._hand = hand_of(kit.bot.clock, kit.control, self._now(), idle=idle)
+        hand = self._hand = hand_of(kit.bot.clock, kit.control, now, idle=idle)
         environment |= hand.variables
         if not self._watches_calls():
             self._child = kit.launcher.launch(

@@ -1,6 +1,7 @@
 """The bot's values in Redis, read, damaged and put back while nobody else is connected."""
 
 import contextlib
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -32,13 +33,25 @@ def connected(url: str) -> Iterator[Any]:
     import redis  # A tenth of a second that the other stores need not pay.
 
     # The newer protocol begins every connection with a greeting more.
-    client = redis.Redis.from_url(url, protocol=2, socket_timeout=ANSWER_SECONDS)
+    client = redis.Redis.from_url(url, protocol=2, socket_timeout=ANSWER_SECONDS, **unnamed())
     try:
         yield client
     except redis.RedisError as error:
         raise HarnessError(f"the run's Redis does not do what it is told: {error}") from error
     finally:
         client.close()
+
+
+@functools.cache
+def unnamed() -> Mapping[str, None]:
+    """Arguments of a client that does not tell its Redis which library it is.
+
+    It would read its own metadata for that at each connection, which takes longer than all we ask.
+    """
+    import redis
+
+    new = hasattr(redis, "DriverInfo")  # The older arguments are deprecated where it is there.
+    return {"driver_info": None} if new else {"lib_name": None, "lib_version": None}
 
 
 def dump_keys(url: str) -> dict[str, bytes]:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from harness.errors import UserError
 from harness.history.belief import BotRules
-from harness.history.reading import events_of, first_words, read_lines
+from harness.history.reading import Reader, events_of, first_words
 from harness.history.records import (
     BooksRead,
     Event,
@@ -33,6 +33,7 @@ from harness.history.records import (
 )
 from harness.history.wire import WIRE, is_plain, messages_of_events
 
+READER = Reader()
 BUSTED = re.compile(r"execution (\S+) was busted")
 RecordT = TypeVar("RecordT", bound=Record)
 AnswerT = TypeVar("AnswerT")
@@ -72,7 +73,7 @@ class History:
             raise UserError(f"{path} is not a history: it is not UTF-8 text ({error})") from error
         if not text:
             raise UserError(f"the history {path} is empty: the run wrote nothing")
-        return cls.of(read_lines(text, name=path.name), name=path.name)
+        return cls(READER.read(text, name=path.name), name=path.name)
 
     def of_kind(self, kind: str) -> tuple[Event, ...]:
         """The events of one kind."""

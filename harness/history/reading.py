@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,68 @@ from harness.history.lines import lines_of
 from harness.history.records import Event, EventFields
 
 EVENTS: TypeAdapter[list[EventFields]] = TypeAdapter(list[EventFields])
+NUMBERED = re.compile(r'\{"seq":([1-9][0-9]*)', re.ASCII)
+"""How a line of a history begins, up to the first comma."""
+LINES_MAX = 8192
+"""How many lines are remembered; each takes some two kilobytes."""
+
+
+class Reader:
+    """Reads histories, and of a line that was read before only the number.
+
+    The runs of a sweep are the same for most of the day, and it costs more to read a line than to
+    judge it.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, Event] = {}
+
+    def read(self, text: str, *, name: str) -> tuple[Event, ...]:
+        """The events of a history.
+
+        Raises:
+            UserError: a line is not an event, or they are not in order; the message has its number.
+        """
+        parts = [line.partition(",") for line in text.splitlines()]
+        heads = [NUMBERED.fullmatch(head) for head, _, _ in parts]
+        rests = [rest for _, _, rest in parts]
+        if None in heads or not self._learn(parts, name=name):
+            return events_of(read_lines(text, name=name), name=name)
+        seqs = [int(head[1]) for head in heads if head is not None]
+        events = tuple(
+            numbered(self._known[rest], seq) for seq, rest in zip(seqs, rests, strict=True)
+        )
+        require_order(events, name=name)
+        return events
+
+    def _learn(self, parts: Sequence[tuple[str, str, str]], *, name: str) -> bool:
+        """Read what is new of lines, which are parted by their head; False when it is damaged."""
+        if len(self._known) > LINES_MAX:
+            self._known.clear()
+        new: dict[str, str] = {}
+        for head, _, rest in parts:
+            if rest not in self._known:
+                new.setdefault(rest, head)
+        if not new:
+            return True
+        try:
+            lines = "\n".join(f"{head},{rest}" for rest, head in new.items())
+            events = events_of(read_lines(lines, name=name), name=name)
+        except UserError:
+            return False
+        for (rest, head), event in zip(new.items(), events, strict=True):
+            # A second number in the same object would be the one that counts.
+            if f'{{"seq":{event.seq}' != head:
+                return False
+            self._known[rest] = event
+        return True
+
+
+def numbered(event: Event, seq: int) -> Event:
+    """The same event at another place in the order."""
+    if event.seq == seq:
+        return event
+    return Event(seq, event.time, event.source, event.kind, {**event.data, "seq": seq})
 
 
 def events_of(lines: Sequence[Mapping[str, Any]], *, name: str) -> tuple[Event, ...]:
@@ -32,13 +95,22 @@ def events_of(lines: Sequence[Mapping[str, Any]], *, name: str) -> tuple[Event, 
         Event(fields["seq"], fields["time"], fields["source"], fields["kind"], line)
         for fields, line in zip(told, lines, strict=True)
     )
+    require_order(events, name=name)
+    return events
+
+
+def require_order(events: Sequence[Event], *, name: str) -> None:
+    """Make sure that events are in the order in which they were written.
+
+    Raises:
+        UserError: they are not; the message has the line's number.
+    """
     for number, (before, event) in enumerate(itertools.pairwise(events), start=2):
         if event.seq <= before.seq:
             raise UserError(
                 f"{name} line {number}: seq {event.seq} follows {before.seq}; "
                 f"the lines are not in the order in which they were written"
             )
-    return events
 
 
 def read_lines(text: str, *, name: str) -> list[Mapping[str, Any]]:

@@ -94,7 +94,7 @@ class Sight:
     """One look at the bot and its neighbour; `beside` is None when there is none.
 
     `under_way` is what lay in the wires just before the look, in bytes. `broker` is None where the
-    broker is not looked at.
+    broker is not looked at. While the bot runs nobody else is looked at.
     """
 
     look: Look
@@ -188,7 +188,7 @@ class Watch:
                 if not self._wakes(status):
                     return Quieted(status) if status.halted is None else Halted(status)
             if deadline.passed:
-                raise QuietTimeoutError(busy(sight, seconds))
+                raise QuietTimeoutError(busy(sight, self._look_beside(), seconds))
             before = sight
             self.rest(pause)
             # Who sleeps by the kernel's clock is not about to go quiet, however still it is.
@@ -206,7 +206,8 @@ class Watch:
         before = self._bot.look()
         while not deadline.passed:
             self.rest(PAUSE_LAST_SECONDS)
-            if self._child.exit_code() is not None or self._bot.look() != before:
+            now = self._bot.look()
+            if self._child.exit_code() is not None or not now.waiting or now != before:
                 return True
         return False
 
@@ -236,9 +237,12 @@ class Watch:
         """
         # While somebody runs it does not matter what is under way.
         under_way = self._under_way(status) if before is not None and before.waiting else 0
+        look = self._bot.look()
+        if not look.waiting:
+            return Sight(look=look, under_way=under_way, beside=None)
         beside = self._look_beside()
         broker = None if self._broker is None else self._broker.look()
-        return Sight(look=self._bot.look(), under_way=under_way, beside=beside, broker=broker)
+        return Sight(look=look, under_way=under_way, beside=beside, broker=broker)
 
     def _look_beside(self) -> Look | None:
         """Look at the neighbour, which may have been started again since the last look."""
@@ -302,10 +306,10 @@ def stands(before: Look | None, now: Look | None) -> bool:
     return before.waiting and now.waiting and before.switches == now.switches
 
 
-def busy(sight: Sight, seconds: float) -> str:
-    """Say what a bot that does not go quiet was seen doing."""
+def busy(sight: Sight, beside: Look | None, seconds: float) -> str:
+    """Say what a bot that does not go quiet was seen doing, and its server where it has one."""
     under_way = f", {sight.under_way} bytes under way" if sight.under_way else ""
-    server = "" if sight.beside is None else f"; those of its server are {sight.beside.doing}"
+    server = "" if beside is None else f"; those of its server are {beside.doing}"
     return (
         f"the bot was not quiet within {seconds:g} s: its threads are "
         f"{sight.look.doing}{under_way}{server}"

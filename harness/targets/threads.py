@@ -59,7 +59,7 @@ WAITING_AARCH64 = {
 }
 WAITING = {"x86_64": WAITING_X86_64, "aarch64": WAITING_AARCH64, "arm64": WAITING_AARCH64}
 ZOMBIE_STATES = "ZX"
-SLEEPS = "S"
+SLEEPS, RUNS = "S", "R"
 FILE_BYTES = 4096
 NOT_COUNTED = b"0 0 0"
 """What schedstat says of every thread where the kernel does not count how often it has run."""
@@ -95,7 +95,8 @@ class Onlooker:
     """Looks at one process and its descendants again and again.
 
     The files of /proc stay open from look to look. Where no thread has run since the last look,
-    only states and marks are read (0.01 ms a thread; a whole look takes three times that).
+    only states and marks are read (0.01 ms a thread; a whole look takes three times that). While
+    a thread that was seen running runs still, no more than its state is read.
     """
 
     def __init__(self, pid: int, *, machine: str = platform.machine()) -> None:
@@ -103,29 +104,39 @@ class Onlooker:
         self._calls = WAITING.get(machine, {})
         self._threads: dict[tuple[int, int], Thread] = {}
         self._last: Look | None = None
+        self._busy: Thread | None = None
 
     def look(self) -> Look:
-        """Look once.
+        """Look once; who still runs is told with the same look as before.
 
         Of each thread the state is read before the mark. So where two looks agree, every thread
         has waited from its mark in the first to its state in the second: at each moment between
         the two looks all of them were waiting.
         """
-        if self._last is None or not self._last.waiting or not self._unmoved():
+        if self._last is None or not (self._still_busy() or self._unmoved()):
             self._last = self._whole()
         return self._last
 
     def close(self) -> None:
         """Let go of the files."""
-        self._last = None
+        self._last = self._busy = None
         while self._threads:
             self._threads.popitem()[1].close()
+
+    def _still_busy(self) -> bool:
+        """Whether a thread that was seen running at the last look runs now."""
+        try:
+            return self._busy is not None and self._busy.runs()
+        except (FileNotFoundError, ProcessLookupError):
+            return False
 
     def _unmoved(self) -> bool:
         """Whether every thread of the last look waits still, and none has run since.
 
         Then none of them can have begun or ended a thread or a process either.
         """
+        if self._last is None or not self._last.waiting:
+            return False
         try:
             return all(thread.unmoved() for thread in self._threads.values())
         except (FileNotFoundError, ProcessLookupError):
@@ -133,6 +144,7 @@ class Onlooker:
 
     def _whole(self) -> Look:
         waiting = True
+        self._busy = None
         switches: list[tuple[int, Mark]] = []
         doing: list[str] = []
         known, self._threads = self._threads, {}
@@ -152,6 +164,8 @@ class Onlooker:
                 if state in ZOMBIE_STATES:
                     continue
                 waiting = waiting and thread.waits
+                if state == RUNS:
+                    self._busy = thread
                 switches.append((number, thread.mark))
                 doing.append(words)
         for thread in known.values():
@@ -183,7 +197,17 @@ class Thread:
 
     def unmoved(self) -> bool:
         """Whether it waits as it did at the last look, and has not run since."""
-        return self.waits and self._state() == SLEEPS and self._mark() == self.mark
+        # The mark is cheap, and mostly it says so at once; what counts is the one after the state.
+        return (
+            self.waits
+            and self._mark() == self.mark
+            and self._state() == SLEEPS
+            and self._mark() == self.mark
+        )
+
+    def runs(self) -> bool:
+        """Whether it runs, or would if there were a processor for it."""
+        return self._state() == RUNS
 
     def look(self, calls: dict[int, str]) -> tuple[str, str]:
         """Look at it: its one-letter state, and what it does in words.

@@ -55,6 +55,27 @@ def test_a_fill_without_its_price_is_named() -> None:
         assert story.history().fills
 
 
+def test_a_line_that_was_read_before_is_the_same_at_another_place(tmp_path: Path) -> None:
+    lines = Story().case().launched().bar().bar().end().lines
+    moved = [{**line, "seq": number} for number, line in enumerate(lines, start=7)]
+    texts = [
+        "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in told)
+        for told in (lines, moved)
+    ]
+    for number, told in enumerate((lines, moved, lines)):
+        path = tmp_path / f"{number}.jsonl"
+        path.write_text(texts[number % 2], encoding="utf-8")
+        assert History.read(path).events == History.of(told).events
+
+
+def test_of_two_numbers_in_a_line_the_last_one_counts_whatever_was_read_before(
+    tmp_path: Path,
+) -> None:
+    twice = '{"seq":1,"time":"2025-10-06T10:00:00-04:00","source":"bot","kind":"x","seq":5}\n'
+    for _ in range(2):
+        assert [event.seq for event in History.read(written(tmp_path, twice)).events] == [5]
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [(b"", "is empty"), (b"\xff\xfe\x00", "not UTF-8"), (b"[1]\n", "line 1 is not an object")],
