@@ -48,7 +48,7 @@ MATTERS: Mapping[Needs, Callable[[Standing], bool]] = {
 RESTARTED = Downtime()
 
 
-WORD_POINTS = 3
+WORD_POINTS = 2
 DAMAGE_POINTS = 1
 REMEMBERED_BARS = 6
 """After so many bars of five seconds the reference bot has a state and its backup."""

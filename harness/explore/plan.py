@@ -35,7 +35,7 @@ CAN_FAIL: Mapping[str, tuple[ErrorName, ...]] = {
     "unlink": ("EIO",),
     "truncate": ("EIO",),
 }
-TROUBLE_POINTS = 3
+TROUBLE_POINTS = 2
 SEVERAL = (1, 2, 5)
 """After each so many bars the bot is killed, in a day of several crashes."""
 
@@ -165,17 +165,19 @@ def word_trials(menu: Sequence[Menu], *, seed: int = 0) -> tuple[Trial, ...]:
 def fail_trials(calls: Sequence[CallSeen], *, every_call: bool = False) -> tuple[Trial, ...]:
     """Each kind of call on each role of file fails in each way, without any crash.
 
-    The first, the middle and the last call of a kind, or every one; what cannot fail so (a full
-    disk does not keep a socket from sending) is left out.
+    Two of the first, the middle and the last call of a kind, which two changes from one way to the
+    next; or every one. What cannot fail so (a full disk does not keep a socket from sending) is
+    left out.
     """
     alike: dict[tuple[str, str], int] = {}
     for call in calls:
         alike[call.call, call.role] = alike.get((call.call, call.role), 0) + 1
     trials: list[Trial] = []
-    for (name, role), count in alike.items():
-        for error in CAN_FAIL.get(name, ()):
-            numbers = range(1, count + 1) if every_call else sorted({1, (count + 1) // 2, count})
-            for occurrence in numbers:
+    for kind, ((name, role), count) in enumerate(alike.items()):
+        for way, error in enumerate(CAN_FAIL.get(name, ())):
+            few = [1, (count + 1) // 2, count]
+            del few[(kind + way) % len(few)]
+            for occurrence in range(1, count + 1) if every_call else dict.fromkeys(few):
                 fault = CallFault.model_validate(
                     {"call": name, "role": role, "occurrence": occurrence, "errno": error}
                 )

@@ -160,12 +160,16 @@ def test_a_plan_takes_words_where_they_matter_each_elsewhere() -> None:
     assert len(deep_trials(KILLS[0], KILLS[:7])) == 7
 
 
-def test_calls_fail_first_in_the_middle_and_last_in_each_way_they_can() -> None:
+def test_calls_fail_first_in_the_middle_or_last_in_each_way_they_can() -> None:
     calls = [CallSeen("fsync", "state file", n, OPEN, can_be_short=False) for n in range(1, 10)]
     faults = [spell(trial.fails[0]) for trial in fail_trials([*calls, SEND])]
     assert faults == [
-        *(f"EIO.fsync.state-file.{number}" for number in (1, 5, 9)),
-        *(f"EINTR.fsync.state-file.{number}" for number in (1, 5, 9)),
+        *(f"EIO.fsync.state-file.{number}" for number in (5, 9)),
+        *(f"EINTR.fsync.state-file.{number}" for number in (1, 9)),
+    ]
+    assert [spell(trial.fails[0]) for trial in fail_trials(calls[:1])] == [
+        "EIO.fsync.state-file.1",
+        "EINTR.fsync.state-file.1",
     ]
     assert len(fail_trials(calls, every_call=True)) == 18
 
