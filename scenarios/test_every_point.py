@@ -15,7 +15,7 @@ from harness.scenario import STORES, Scenario
 from harness.vocabulary import whole_vocabulary
 from scenarios.short_day import build
 
-PARTS = 16
+PARTS = 32
 
 SCENARIO = Scenario(
     name="every-point",

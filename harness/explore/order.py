@@ -18,6 +18,8 @@ from harness.points import CrashPoint, FailPoint, Moment, Quiet, SystemCall, Wir
 VISIT_CALLS, VISIT_QUIET, VISIT_PASSAGES, VISIT_MESSAGES = range(4)
 NOWHERE = (-1, -1)
 
+OUTAGE_WEIGHT = 20
+
 Visit = tuple[int, int]
 Place = tuple[int, bool]
 
@@ -83,5 +85,7 @@ def share(trials: Sequence[Trial], part: int, parts: int) -> tuple[Trial, ...]:
 
 
 def weight_of(trial: Trial) -> int:
-    """How much longer a trial takes than a plain crash, about."""
+    """How much longer a trial takes than a plain crash, about; in an outage a bot waits."""
+    if trial.outages:
+        return OUTAGE_WEIGHT
     return 1 if trial.plain and len(trial.kills) == 1 else 4 * max(1, len(trial.kills))

@@ -22,9 +22,9 @@ from harness.targets.sockets import LoopbackQueues
 from harness.targets.threads import Look, Onlooker
 
 # Pauses between looks: short while the answer is near, longer when a start-up takes its time.
-PAUSE_FIRST_SECONDS = 0.0006
+PAUSE_FIRST_SECONDS = 0.0004
 PAUSE_LAST_SECONDS = 0.01
-ASLEEP_LOOKS = 20
+ASLEEP_LOOKS = 30
 """Who is woken by bytes is seen to run at once; so often must a bot be seen to leave them."""
 REAL_SLEEP = "nanosleep"
 
