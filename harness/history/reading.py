@@ -36,7 +36,7 @@ class Reader:
         Raises:
             UserError: a line is not an event, or they are not in order; the message has its number.
         """
-        parts = [line.partition(",") for line in text.splitlines()]
+        parts = [line.partition(",") for line in lines_of(text)]
         heads = [NUMBERED.fullmatch(head) for head, _, _ in parts]
         rests = [rest for _, _, rest in parts]
         if None in heads or not self._learn(parts, name=name):
