@@ -27,14 +27,15 @@ def without_halts(lines: Sequence[str]) -> list[str]:
 def before_halt(lines: Sequence[str]) -> int:
     """How many lines are as they would be in a run without the standstill that the last one is.
 
-    Where a request has been processed, its answers are held from the moment at which it came.
+    Where a request has been processed, its answers are held from the moment at which it came; of
+    one that a fault took, no line says when that was.
     """
     halted = next((at for at, line in enumerate(lines) if HALTED in line), None)
     if halted is None:
         return 0
     if PROCESSED not in lines[halted]:
         return halted
-    return max(at for at in range(halted) if RECEIVED in lines[at]) + 1
+    return max((at for at in range(halted) if RECEIVED in lines[at]), default=-1) + 1
 
 
 def is_day(lived: Sequence[str], day: Sequence[str]) -> bool:

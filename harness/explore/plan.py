@@ -36,6 +36,7 @@ CAN_FAIL: Mapping[str, tuple[ErrorName, ...]] = {
     "truncate": ("EIO",),
 }
 TROUBLE_POINTS = 2
+CALL_PLACES = 2
 SEVERAL = (1, 2, 5)
 """After each so many bars the bot is killed, in a day of several crashes."""
 
@@ -175,9 +176,10 @@ def fail_trials(calls: Sequence[CallSeen], *, every_call: bool = False) -> tuple
     trials: list[Trial] = []
     for kind, ((name, role), count) in enumerate(alike.items()):
         for way, error in enumerate(CAN_FAIL.get(name, ())):
-            few = [1, (count + 1) // 2, count]
-            del few[(kind + way) % len(few)]
-            for occurrence in range(1, count + 1) if every_call else dict.fromkeys(few):
+            few = sorted({1, (count + 1) // 2, count})
+            if len(few) > CALL_PLACES:
+                del few[(kind + way) % len(few)]
+            for occurrence in range(1, count + 1) if every_call else few:
                 fault = CallFault.model_validate(
                     {"call": name, "role": role, "occurrence": occurrence, "errno": error}
                 )

@@ -187,6 +187,8 @@ def test_a_processed_request_holds_its_answers_from_the_moment_at_which_it_came(
     assert before_halt([*lines, halt.replace("MOMENT", "processed")]) == 2
     assert before_halt([*lines, halt.replace("MOMENT", "unsent"), *lines]) == 3
     assert before_halt(lines) == 0
+    lost = lines_of("bar", "lost order")
+    assert before_halt([*lost, halt.replace("MOMENT", "processed")]) == 0
 
 
 def test_messages_of_one_instant_are_visited_in_runs_of_their_own() -> None:
