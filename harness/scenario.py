@@ -18,6 +18,7 @@ from harness.checks import Condition, Expectation, Invariant
 from harness.downtime.broker_faults import trouble_of
 from harness.errors import UserError
 from harness.explore.draw import PLAIN, Choices, draw
+from harness.explore.standing import Standing
 from harness.explore.trial import Trial
 from harness.faults.servers import ServerFault, check_outages
 from harness.history.reading import first_words
@@ -54,6 +55,8 @@ class Scenario:
         invariants: the laws that are checked, all of them by default.
         vocabulary: what a sweep may do to the story beside its crashes.
         swept: whether it is made to be swept: a day that ends well without a crash.
+        where: the points at which it is swept, by what the broker has there, and then with its
+            crashes and words only; None: everywhere, with everything.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Scenario:
     invariants: tuple[Invariant, ...] = ALL_INVARIANTS
     vocabulary: Vocabulary = field(default_factory=dict)
     swept: bool = False
+    where: Callable[[Standing], bool] | None = None
 
     def case(self, store: str, *, seed: int = 0, trial: str = "") -> Case:
         """Build the case of a store and a seed.

@@ -28,6 +28,7 @@ from harness.explore.plan import (
     deep_trials,
     fail_trials,
     learn,
+    learned_where,
     plain_trials,
     sample,
     several_trials,
@@ -170,7 +171,9 @@ class Sweep:
 
     @cached_property
     def _learned(self) -> Learned:
-        return learn(self.clean, every_side=self.depth.exhaustive)
+        learned = learn(self.clean, every_side=self.depth.exhaustive)
+        where = self.scenario.where
+        return learned if where is None else learned_where(learned, where)
 
     def plan(self) -> tuple[Trial, ...]:
         """The trials of this sweep: plain crashes first, each kind in the order of the day.
@@ -189,10 +192,11 @@ class Sweep:
             *plain_trials(learned),
             *several_trials(learned.kills),
             *word_trials(self.menu(), seed=self.depth.seed),
-            *fail_trials(calls_of(self.clean), every_call=self.depth.exhaustive),
-            *self.outages(),
-            *trouble_trials(self.troubles(), learned.kills),
         ]
+        if self.scenario.where is None:
+            trials += fail_trials(calls_of(self.clean), every_call=self.depth.exhaustive)
+            trials += self.outages()
+            trials += trouble_trials(self.troubles(), learned.kills)
         if self.depth.depth > 1:
             trials += self.deeper(learned)
         return tuple(

@@ -37,13 +37,19 @@ def works(*legs: str) -> Callable[[Standing], bool]:
     return matters
 
 
+def protects(leg: str) -> Callable[[Standing], bool]:
+    """It matters while an exit of this leg works; one of an entry that waits does not yet."""
+    there = works(leg)
+    return lambda standing: in_position(standing) and there(standing)
+
+
 MATTERS: Mapping[Needs, Callable[[Standing], bool]] = {
     "nothing": anywhere,
     "position": in_position,
     "entry": works("entry"),
-    "stop": works("stop"),
-    "partial": works("partial"),
-    "target": works("target"),
+    "stop": protects("stop"),
+    "partial": protects("partial"),
+    "target": protects("target"),
 }
 RESTARTED = Downtime()
 
@@ -136,21 +142,31 @@ def bars_for(fault: StorageFault) -> int:
     return max(REMEMBERED_BARS, back + 1)
 
 
-def whole_vocabulary(symbol: str) -> dict[str, Word]:
-    """Every downtime, every fault of the broker at a restart, and every damage to the files.
+def downtime_vocabulary(symbol: str, *, needs: Needs | None = None) -> dict[str, Word]:
+    """Every downtime in which something happens.
 
     Args:
-        symbol: whose orders and positions the downtimes are about.
+        symbol: whose orders and positions they are about.
+        needs: only those that need this; None: all.
     """
-    words = {
+    return {
         slug: Word(
             title=entry.title,
             downtime=entry.downtime(symbol),
             matters=MATTERS[entry.needs],
         )
         for slug, entry in DOWNTIMES.items()
-        if slug != "nothing"
+        if slug != "nothing" and needs in {None, entry.needs}
     }
+
+
+def whole_vocabulary(symbol: str) -> dict[str, Word]:
+    """Every downtime, every fault of the broker at a restart, and every damage to the files.
+
+    Args:
+        symbol: whose orders and positions the downtimes are about.
+    """
+    words = downtime_vocabulary(symbol)
     for slug, trouble in FAULTS.items():
         if trouble.phase != "before":
             words[slug] = Word(title=trouble.title, downtime=trouble.downtime)

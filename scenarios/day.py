@@ -49,8 +49,8 @@ WATCHLIST: dict[str, JsonValue] = {
     ],
 }
 
-WARM_UP = (("10:00:00", "444.50"), ("10:02:00", "444.20"), ("10:05:40", "444.70"))
-"""Six minutes below the resistance: more than the twenty bars a trader needs before it acts."""
+WARM_UP = (("10:03:30", "444.50"), ("10:04:00", "444.20"), ("10:05:40", "444.70"))
+"""Two minutes below the resistance: more than the twenty bars a trader needs before it acts."""
 BREAKOUT = (("10:05:45", "445.25"),)
 """The bar that closes above the resistance."""
 

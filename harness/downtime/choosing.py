@@ -6,7 +6,7 @@ from fakebroker.control_messages import BookExecution, BookOrder, Books
 from harness.downtime.acts import CorrectFill, FillOrder, ManualTrade, OrderChoice
 from harness.downtime.time_acts import PriceMoves
 from harness.errors import HarnessError
-from harness.history.records import leg_of
+from harness.history.records import fillable, leg_of
 
 WHOLE, ONE, TWO = Decimal(1), Decimal(1), Decimal(2)
 
@@ -45,19 +45,18 @@ def fits(choice: OrderChoice, order: BookOrder) -> bool:
     )
 
 
-def shares_of(act: FillOrder, order: BookOrder) -> Decimal:
-    """How many shares of an order are filled.
+def shares_of(act: FillOrder, order: BookOrder, books: Books) -> Decimal:
+    """How many shares of an order are filled; a child has what its parent has filled.
 
     Raises:
         UnfitError: it was to be filled in part, and one share is all that it has left.
     """
+    left = fillable(order, {each.perm_id: each for each in books.orders})
     if act.part is None:
-        return order.remaining if act.shares is None else act.shares
-    if order.remaining <= ONE:
-        raise UnfitError(
-            f"{act.order.describe()} has {order.remaining} left and cannot fill partly"
-        )
-    return rounded(order.remaining * act.part)
+        return left if act.shares is None else act.shares
+    if left <= ONE:
+        raise UnfitError(f"{act.order.describe()} has {left} left and cannot fill partly")
+    return rounded(left * act.part)
 
 
 def price_of(act: FillOrder, order: BookOrder, books: Books) -> Decimal:

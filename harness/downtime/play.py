@@ -119,7 +119,7 @@ def touch_order(
     match act:
         case FillOrder():
             price = price_of(act, order, books)
-            control.fill(order.perm_id, shares=shares_of(act, order), price=price)
+            control.fill(order.perm_id, shares=shares_of(act, order, books), price=price)
         case CancelOrder():
             control.cancel(order.perm_id, by_hand=act.by_hand)
         case ExpireOrder():

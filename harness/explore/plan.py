@@ -6,8 +6,8 @@ vocabulary is tried at points where it matters, spread over the day; a seed move
 
 import random
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from harness.explore.learned import (
@@ -70,6 +70,17 @@ def learn(history: History, *, every_side: bool = False) -> Learned:
     kills = (*calls, *wire, *quiet_kills(bars), *passage_kills(history))
     standings = standings_at(history, kills)
     return Learned(kills=kills, standings=standings, bars=bars_before(history, standings))
+
+
+def learned_where(learned: Learned, matters: Callable[[Standing], bool]) -> Learned:
+    """Only the points at which the broker surely has what matters."""
+    kept = {
+        kill: standings
+        for kill, standings in learned.standings.items()
+        if all(map(matters, standings))
+    }
+    kills = tuple(kill for kill in learned.kills if kill in kept)
+    return replace(learned, kills=kills, standings=kept)
 
 
 def standings_at(history: History, kills: Sequence[Kill]) -> dict[Kill, tuple[Standing, ...]]:

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from pydantic import AwareDatetime, Field, JsonValue, SkipValidation
 from typing_extensions import TypedDict
 
-from fakebroker.control_messages import Books
+from fakebroker.control_messages import BookOrder, Books
 from harness.history.belief import Belief
 from harness.values import Seen, Shares
 
@@ -198,6 +198,29 @@ class Life(Seen):
     ready_seq: int | None
     killed: Killed | None
     exited: Exited | None
+
+
+def fillable(
+    order: OrderRecord | BookOrder, orders: Mapping[int, OrderRecord | BookOrder]
+) -> Decimal:
+    """Shares that an order can fill now: a child no more than its parent has filled.
+
+    As long as the parent still fills, its children of one group share that: a stop and a target of
+    a half-filled entry cannot together close what was never opened (tws-protocol.md section 3.7).
+
+    Args:
+        order: one of them.
+        orders: all by permanent id.
+    """
+    if order.status in DONE_STATUSES or not order.transmitted:
+        return Decimal(0)
+    parent = orders.get(order.parent_perm_id or 0)
+    if parent is None or parent.status in DONE_STATUSES:
+        return order.remaining
+    group = order.parent_perm_id, order.oca_group
+    children = (row for row in orders.values() if (row.parent_perm_id, row.oca_group) == group)
+    taken = sum((child.filled for child in children), Decimal(0))
+    return max(Decimal(0), min(order.remaining, parent.filled - taken))
 
 
 def leg_of(order_ref: str) -> str:

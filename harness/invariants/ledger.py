@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from harness.history import Event, Fill, History, OrderRecord
-from harness.history.records import ENTRY_LEG, EXIT_LEGS
+from harness.history.records import ENTRY_LEG, EXIT_LEGS, fillable
 from harness.invariants.link import Link
 
 BUST_GRACE = timedelta(minutes=1)
@@ -147,12 +147,7 @@ class Ledger:
 
     def fillable(self, order: OrderRecord) -> Decimal:
         """Shares that an order can fill now: a child no more than its parent has filled."""
-        if order.done or not order.transmitted:
-            return Decimal(0)
-        parent = self.orders.get(order.parent_perm_id or 0)
-        if parent is None or parent.done:
-            return order.remaining
-        return max(Decimal(0), min(order.remaining, parent.filled - order.filled))
+        return fillable(order, self.orders)
 
     def closing_orders(self, symbol: str) -> list[OrderRecord]:
         """Working orders on the side that reduces the position of a symbol."""

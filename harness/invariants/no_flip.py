@@ -54,10 +54,10 @@ def judge_fill(fill: Fill, ledger: Ledger) -> Finding | None:
 
 
 def judge_working(symbol: str, moment: Moment) -> Finding | None:
-    """Whether the working closing orders of a symbol could together turn it round."""
+    """Whether the bot's working closing orders of a symbol could together turn it round."""
     ledger = moment.ledger
     groups: dict[str, Decimal] = {}
-    orders = ledger.closing_orders(symbol)
+    orders = [order for order in ledger.closing_orders(symbol) if order.by_bot]
     for order in orders:
         # Children without a group of their own act as one group under their parent (section 3.7
         # of tws-protocol.md).

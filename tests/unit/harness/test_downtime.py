@@ -39,7 +39,7 @@ from harness.downtime import (
     TimePasses,
 )
 from harness.downtime.broker_faults import FAULTS, trouble_of
-from harness.downtime.catalog import DOWNTIMES, downtime_of
+from harness.downtime.catalog import DOWNTIMES, PART, downtime_of
 from harness.downtime.choosing import UnfitError
 from harness.downtime.dates import days_until
 from harness.downtime.play import play_downtime
@@ -75,7 +75,7 @@ class NoSocket:
 
 
 def order(
-    number: int, leg: str, action: str, quantity: int, price: str | None = None
+    number: int, leg: str, action: str, quantity: int, price: str | None = None, *, parent: int = 0
 ) -> Callable[[Exchange], object]:
     """Return what places an order of a bot; a stop has a stop price, others a limit or none."""
     kind = "MKT" if price is None else "STP" if leg == "stop" else "LMT"
@@ -87,6 +87,7 @@ def order(
         limit_price=value if kind == "LMT" else None,
         aux_price=value if kind == "STP" else None,
         tif="GTC",
+        parent_id=parent,
         order_ref=f"PS60|TSLA|L|20251006|1|{leg}",
     )
     return lambda exchange: exchange.place(CLIENT, number, Contract("TSLA"), terms, now=START)
@@ -95,6 +96,7 @@ def order(
 LONG = (order(1, "entry", "BUY", 100), order(2, "stop", "SELL", 100, "95"))
 SHORT = (order(1, "entry", "SELL", 100), order(2, "stop", "BUY", 100, "105"))
 WAITING = (order(1, "entry", "BUY", 100, "90"),)
+BRACKET = (*WAITING, order(2, "stop", "SELL", 100, "85", parent=1))
 
 
 def control_of(
@@ -161,6 +163,15 @@ def test_a_single_share_cannot_fill_in_part() -> None:
     control = control_of(order(1, "entry", "BUY", 1, "90"))
     with pytest.raises(UnfitError, match="has 1 left and cannot fill partly"):
         play(control, FillOrder(order=ENTRY, part=Decimal("0.5")))
+
+
+def test_the_stop_of_an_entry_that_still_fills_sells_what_it_has_bought() -> None:
+    half = FillOrder(order=ENTRY, part=Decimal("0.6"))
+    assert held(play(control_of(*BRACKET), half)) == 60
+    assert held(play(control_of(*BRACKET), half, FillOrder(order=STOP))) == 0
+    assert held(play(control_of(*BRACKET), half, FillOrder(order=STOP, part=PART))) == 36
+    with pytest.raises(UnfitError, match="working there: BUY LMT TSLA"):
+        play(control_of(*BRACKET), FillOrder(order=STOP))
 
 
 def test_an_order_is_cancelled_expired_and_rejected() -> None:

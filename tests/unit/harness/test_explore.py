@@ -15,11 +15,13 @@ from harness.explore.learned import (
     wire_kills,
 )
 from harness.explore.plan import (
+    Learned,
     Menu,
     bars_before,
     deep_trials,
     fail_trials,
     learn,
+    learned_where,
     plain_trials,
     sample,
     several_trials,
@@ -29,10 +31,12 @@ from harness.explore.plan import (
     word_trials,
 )
 from harness.explore.shrink import shrink
+from harness.explore.standing import Standing
 from harness.explore.swarm import FLOCK, depth_of, draw_trial, flocks, words_of_flock
 from harness.explore.trial import Kill, Trial, spell
 from harness.points import Quiet, processed
 from harness.points.slugs import parse_point, slug_of
+from harness.vocabulary import works
 from tests.unit.harness.stories import ENTRY, OPEN, Story
 
 LATER = OPEN + timedelta(seconds=5)
@@ -114,6 +118,17 @@ def test_what_the_broker_had_is_known_at_each_point() -> None:
     assert after.positions == (("TSLA", Decimal(100)),)
     assert after.working == ("entry",)
     assert not after.flat
+
+
+def test_a_day_can_be_swept_only_where_the_broker_surely_has_something() -> None:
+    waits, held = Standing(working=("entry",)), Standing((("TSLA", Decimal(100)),), ("stop",))
+    may_be, surely, partly, gone = KILLS[:4]
+    standings = {may_be: (waits, held), surely: (waits,), partly: (waits, waits), gone: (held,)}
+    learned = Learned(KILLS, standings, bars=dict.fromkeys(KILLS, 1))
+    waiting = learned_where(learned, works("entry"))
+    assert waiting.kills == (surely, partly)
+    assert waiting.standings == {surely: (waits,), partly: (waits, waits)}
+    assert [str(each) for each in plain_trials(waiting)] == [f"kill={surely}", f"kill={partly}"]
 
 
 def test_all_that_the_broker_had_in_the_instant_of_a_crash_is_told() -> None:

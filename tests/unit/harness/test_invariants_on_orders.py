@@ -104,6 +104,34 @@ def test_a_stop_child_covers_no_more_than_its_parent_has_filled() -> None:
     assert protected.check(story.history()) == []
 
 
+def half_filled_entry_whose_partial_has_filled() -> Story:
+    """60 of 100 bought, 50 of them sold at the partial: the stop can sell 10, and 50 in the end."""
+    story = Story().start().order(1, "BUY", 100, ref=ENTRY)
+    story.stop(100, parent=1, status="PreSubmitted").fill(1, "BOT", 60, ref=ENTRY)
+    story.order(1, "BUY", 100, ref=ENTRY, filled=60, event="filled")
+    story.order(3, "SELL", 50, "LMT", ref=PARTIAL, price="447.13", parent=1, oca="exits")
+    story.fill(3, "SLD", 50, "447.13", ref=PARTIAL)
+    story.done(3, "SELL", 50, "LMT", ref=PARTIAL, price="447.13", parent=1, oca="exits")
+    return story.stop(50, parent=1, event="reduced", status="PreSubmitted").bar()
+
+
+def test_the_children_of_an_entry_that_still_fills_share_what_it_has_filled() -> None:
+    story = half_filled_entry_whose_partial_has_filled()
+    assert protected.check(story.history()) == []
+    assert no_flip.check(story.history()) == []
+    story.done(1, "BUY", 100, ref=ENTRY, filled=60).bar()
+    (finding,) = protected.check(story.history())
+    assert "LONG 10 TSLA has a stop for 50" in finding.sentence
+    assert len(no_flip.check(story.history())) == 1
+
+
+def test_what_a_person_has_under_way_is_no_flip_of_the_bot() -> None:
+    story = Story().start().bracket().order(7, "SELL", 100, client=0).bar()
+    assert no_flip.check(story.history()) == []
+    story.order(8, "SELL", 100, client=2001).bar()
+    assert len(no_flip.check(story.history())) == 1
+
+
 def test_an_untransmitted_stop_protects_nothing() -> None:
     story = Story().start().order(1, "BUY", 100, ref=ENTRY).stop(100, transmitted=False)
     story.filled_entry().bar()
