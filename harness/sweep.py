@@ -52,6 +52,10 @@ from harness.targets.process import EXEC, Launcher
 from harness.token import Token
 from harness.trunk import Trunk, branches_off
 
+DEPTH_TWO = 2
+SECONDS_MET, THIRDS = 4, 8
+"""Of each recovery so many second crashes are followed by so many third ones each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Depth:
@@ -60,8 +64,11 @@ class Depth:
     Attributes:
         seed: draws the market's choices and moves samples.
         budget: trials at most; None: no limit.
-        depth: crashes in a row; the second one lies inside the recovery from the first.
-        exhaustive: every side of every point, and every word wherever it matters.
+        depth: crashes in a row, each inside the recovery from the one before: the second at every
+            point of a recovery from one crash for each thing that the broker may have, the third
+            at some.
+        exhaustive: every side of every point, every word wherever it matters, and second crashes
+            after every first one.
     """
 
     seed: int = 0
@@ -244,13 +251,20 @@ class Sweep:
         return outage_trials(self.clean, self.store, every_bar=self.depth.exhaustive)
 
     def deeper(self, learned: Learned) -> list[Trial]:
-        """Second crashes: at every point of the recovery from one crash of each standing."""
+        """Second crashes: at every point of the recovery from one crash of each standing.
+
+        Of what a third crash can meet, a sample: points of the recovery from some of the second.
+        """
         firsts: dict[object, Kill] = {}
         for kill, standings in learned.standings.items():
             firsts.setdefault(standings[-1], kill)
         trials: list[Trial] = []
-        for first in spread([*firsts.values()], None if self.depth.exhaustive else 4):
-            trials += deep_trials(first, self.recovery_of(Trial(kills=(first,))))
+        for first in learned.kills if self.depth.exhaustive else firsts.values():
+            seconds = self.recovery_of(Trial(kills=(first,)))
+            trials += deep_trials((first,), seconds)
+            for second in spread(seconds, SECONDS_MET) if self.depth.depth > DEPTH_TWO else ():
+                thirds = self.recovery_of(Trial(kills=(first, second)))
+                trials += deep_trials((first, second), spread(thirds, THIRDS, seed=self.depth.seed))
         return trials
 
     def recovery_of(self, trial: Trial) -> tuple[Kill, ...]:

@@ -1,4 +1,4 @@
-"""A whole trading day in 25 bars: everything that the bot does, as short as its rules allow.
+"""A whole trading day in 24 bars: everything that the bot does, as short as its rules allow.
 
 It is swept: the bot is killed at each of its points in turn. A warm-up, a breakout whose partial
 is taken and whose rest is stopped out at the entry, a second attempt that is stopped out at its
@@ -29,7 +29,7 @@ TURNS = (
     ("10:01:35", "445.25"),
     ("10:01:40", "440.00"),
     ("10:01:45", "432.30"),
-    ("10:02:05", "432.30"),
+    ("10:02:00", "432.30"),
 )
 """After each break the price stands still for longer than the bot's grace period: an entry that was
 lost with the bot, and that it sends again when it is sure of that, has the same price."""

@@ -36,7 +36,6 @@ CAN_FAIL: Mapping[str, tuple[ErrorName, ...]] = {
     "truncate": ("EIO",),
 }
 TROUBLE_POINTS = 2
-CALL_PLACES = 2
 SEVERAL = (1, 2, 5)
 """After each so many bars the bot is killed, in a day of several crashes."""
 
@@ -177,9 +176,8 @@ def word_trials(menu: Sequence[Menu], *, seed: int = 0) -> tuple[Trial, ...]:
 def fail_trials(calls: Sequence[CallSeen], *, every_call: bool = False) -> tuple[Trial, ...]:
     """Each kind of call on each role of file fails in each way, without any crash.
 
-    Two of the first, the middle and the last call of a kind, which two changes from one way to the
-    next; or every one. What cannot fail so (a full disk does not keep a socket from sending) is
-    left out.
+    The first, the middle or the last call of a kind, another one in each way; or every one. What
+    cannot fail so (a full disk does not keep a socket from sending) is left out.
     """
     alike: dict[tuple[str, str], int] = {}
     for call in calls:
@@ -188,9 +186,8 @@ def fail_trials(calls: Sequence[CallSeen], *, every_call: bool = False) -> tuple
     for kind, ((name, role), count) in enumerate(alike.items()):
         for way, error in enumerate(CAN_FAIL.get(name, ())):
             few = sorted({1, (count + 1) // 2, count})
-            if len(few) > CALL_PLACES:
-                del few[(kind + way) % len(few)]
-            for occurrence in range(1, count + 1) if every_call else few:
+            one = few[(kind + way) % len(few)]
+            for occurrence in range(1, count + 1) if every_call else [one]:
                 fault = CallFault.model_validate(
                     {"call": name, "role": role, "occurrence": occurrence, "errno": error}
                 )
@@ -215,9 +212,9 @@ def several_trials(kills: Sequence[Kill]) -> tuple[Trial, ...]:
     return tuple(Trial(kills=day) for day in days if len(day) > 1)
 
 
-def deep_trials(first: Kill, second: Sequence[Kill]) -> tuple[Trial, ...]:
-    """One crash, and at each point of its recovery another one."""
-    return tuple(Trial(kills=(first, kill)) for kill in second)
+def deep_trials(before: tuple[Kill, ...], last: Sequence[Kill]) -> tuple[Trial, ...]:
+    """Some crashes, and at each point of the recovery from them another one."""
+    return tuple(Trial(kills=(*before, kill)) for kill in last)
 
 
 def spread(kills: Sequence[Kill], count: int | None, *, seed: int = 0) -> tuple[Kill, ...]:

@@ -16,7 +16,7 @@ from fakebroker.control import ControlClient
 from fakebroker.control_messages import Books
 from fakebroker.market.tape import Bar, Tape, format_tape
 from harness.broker_process import await_port
-from harness.targets.process import Child, launch, run_to_end
+from harness.targets.process import Child, Launcher
 from harness.targets.quiet import Gone, Quieted, Watch
 from harness.targets.sockets import LoopbackQueues
 from target_trader.clock import NEW_YORK
@@ -66,9 +66,16 @@ class TradingDay:
     """One broker with a tape, and a bot that is launched, killed and launched again."""
 
     def __init__(
-        self, folder: Path, bars: tuple[Bar, ...], *, store: str, settings: dict[str, object]
+        self,
+        folder: Path,
+        bars: tuple[Bar, ...],
+        *,
+        launcher: Launcher,
+        store: str,
+        settings: dict[str, object],
     ) -> None:
         self.folder = folder
+        self.launcher = launcher
         self.store = store
         self.private = Path(tempfile.mkdtemp(prefix="tt-"))
         (folder / "tape.csv").write_text(format_tape(Tape(bars)))
@@ -96,7 +103,7 @@ class TradingDay:
         }
         words = [word for pair in options.items() for word in pair]
         command = [sys.executable, "-m", "fakebroker", *words]
-        self.broker = launch(command, folder / "broker.log", pass_fds=[ready_write])
+        self.broker = self.launcher.launch(command, folder / "broker.log", pass_fds=[ready_write])
         os.close(ready_write)
         self.port = await_port(self.broker, ready)
         os.close(ready)
@@ -118,7 +125,7 @@ class TradingDay:
         self, failpoints: str = "", *, client_id: int = 2001, program: tuple[str, ...] = REFERENCE
     ) -> None:
         """Start the bot and do not wait."""
-        self.bot = launch(
+        self.bot = self.launcher.launch(
             [
                 *(interpreter(chosen_library()), *program, "trade"),
                 *("--port", str(self.port), "--client-id", str(client_id)),
@@ -179,7 +186,8 @@ class TradingDay:
     def command(self, *words: str) -> tuple[int, str, str]:
         """Run another command on the bot's state; return exit code, stdout and stderr."""
         where = ("--state-dir", str(self.folder / "state"), "--store", self.store)
-        return run_to_end([sys.executable, "-m", "target_trader", *words, *where], seconds=60)
+        command = [sys.executable, "-m", "target_trader", *words, *where]
+        return self.launcher.run_to_end(command, seconds=60)
 
     def ended(self) -> int | None:
         """Wait for the end of the bot; return its exit code."""
@@ -265,8 +273,9 @@ class TradingDay:
 class Days:
     """Makes trading days and ends them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, launcher: Launcher) -> None:
         self.folder = folder
+        self.launcher = launcher
         self.made: list[TradingDay] = []
         self.count = 0
 
@@ -282,7 +291,7 @@ class Days:
         self.count += 1
         parts = [path_of_closes(closes, start=start) for start, closes in runs]
         bars = tuple(bar for part in parts for bar in part)
-        day = TradingDay(folder, bars, store=store, settings=settings)
+        day = TradingDay(folder, bars, launcher=self.launcher, store=store, settings=settings)
         self.made.append(day)
         return day
 
