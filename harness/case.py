@@ -92,8 +92,12 @@ class Case(Value):
 
     def clean(self) -> Self:
         """The same case without its crashes."""
-        nothing = {"crashes": (), "call_faults": (), "outages": (), "trial": ""}
-        return self.model_copy(update=nothing)
+        return self.before(life=1)
+
+    def before(self, *, life: int) -> Self:
+        """The same case with only the crashes before a life, from 1."""
+        kept = {"crashes": self.crashes[: life - 1]}
+        return self.model_copy(update={**kept, "call_faults": (), "outages": (), "trial": ""})
 
 
 def canonical(case: Case) -> str:

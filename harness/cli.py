@@ -110,7 +110,7 @@ def sweep(
         trials = made.plan()
         say(f"{len(made.learned().kills)} points learned, {len(trials)} trials")
         play = made.run_twice if check_determinism else made.run
-        conclude((play(trial) for trial in trials), spec, keep=keep)
+        conclude((play(trial) for trial in made.course(trials)), spec, keep=keep)
 
 
 @app.command("random")

@@ -5,6 +5,7 @@ Whatever is not a PASS fails the test, or the subtest, with the text that teache
 
 import contextlib
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,18 +76,18 @@ class Gate:
         """Run trials, each as a subtest, and record how many points were hit."""
         subtests = self._request.getfixturevalue("subtests")
         twice = self._request.config.getoption("check_determinism")
-        patience = self._request.config.getvalue("maxfail") or len(trials) + 1
+        patience = self._request.config.getvalue("maxfail") or math.inf
         ran = passed = hit = unfit = foretold = 0
         shown: set[str] = set()
         misfits: set[str] = set()
         try:
-            for trial in trials:
+            for trial in sweep.course(trials):
                 ran += 1
                 with subtests.test(msg=str(trial)), self._judged():
                     result = sweep.run_twice(trial) if twice else sweep.run(trial)
                     passed += result.verdict is Verdict.PASS
                     foretold += result.foretold
-                    hit += is_point(trial) and len(result.kill_points) == 1
+                    hit += trial.is_point and len(result.kill_points) == 1
                     if result.unfit:
                         unfit += 1
                         misfits.update(words_of(trial))
@@ -100,7 +101,7 @@ class Gate:
             told = {
                 "scenario": sweep.scenario.name,
                 "store": sweep.store,
-                "points": sum(is_point(trial) for trial in whole),
+                "points": sum(trial.is_point for trial in whole),
                 "hit": hit,
                 "trials": ran,
                 "passed": passed,
@@ -240,11 +241,6 @@ class Gate:
         self._node.user_properties.extend(
             (PREFIX + name, value) for name, value in zip(COLUMNS, values, strict=True)
         )
-
-
-def is_point(trial: Trial) -> bool:
-    """Whether a trial is one learned point with nothing else."""
-    return trial.plain and len(trial.kills) == 1
 
 
 def words_of(trial: Trial) -> list[str]:

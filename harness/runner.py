@@ -59,7 +59,17 @@ class RunFolder:
         return self.root / "clean"
 
 
-Branch = Callable[[RunFolder], contextlib.AbstractContextManager[Equipment]]
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Where a run goes on from another one (`trunk.py`).
+
+    Attributes:
+        life: the one that stands at its crash, from 1.
+        equipment: makes what the lives share.
+    """
+
+    life: int
+    equipment: Callable[[RunFolder], contextlib.AbstractContextManager[Equipment]]
 
 
 def run_case(
@@ -99,8 +109,7 @@ def run_case(
         watch: is told how long each part took.
         beliefs: what the bot has told in other runs, which it need not be asked again.
         sequels: what followed other crashes of this sweep, which need not be played again.
-        branch: makes what the lives share, where the run goes on from another one's at the first
-            crash (`trunk.py`); None begins at the beginning.
+        branch: where the run goes on from another one; None begins at the beginning.
 
     Raises:
         UserError: the folder cannot be used, or this is not a Linux machine.
@@ -112,26 +121,31 @@ def run_case(
         shared: contextlib.AbstractContextManager[Equipment] = (
             prepared(case, bot, files, limits=limits, launcher=launcher, learns=learns)
             if branch is None
-            else branch(files)
+            else branch.equipment(files)
         )
         given = cleanup.enter_context(shared)
         kit = replace(given, dart=dart, watch=watch, beliefs=beliefs, sequels=sequels)
         if branch is None:
             kit.history.note("case", kit.control.status().now, **headline(case, bot))
         try:
-            play(case, kit, branched=branch is not None)
+            play(case, kit, branched=0 if branch is None else branch.life)
         except (HarnessError, ControlError) as error:
             # The run proves nothing from here on; the judge reads the reason in the history.
             kit.history.note("cut_short", kit.history.time, reason=kit.scrub(str(error)))
     return files.history
 
 
-def play(case: Case, kit: Equipment, *, branched: bool = False) -> None:
+def play(case: Case, kit: Equipment, *, branched: int = 0) -> None:
     """Steps 2 to 8: the lives of the bot, one after the other.
 
-    The first life of a run that has branched off is over: it stood where it is killed. A bot that
-    gives up because a system call or a server failed is started again, as whoever runs it would:
-    its planned crash then belongs to the next life.
+    A bot that gives up because a system call or a server failed is started again, as whoever runs
+    it would: its planned crash then belongs to the next life.
+
+    Args:
+        case: what to run.
+        kit: what the lives share.
+        branched: the life of a run that has branched off, which stands where it is killed; 0 where
+            nothing has happened yet.
     """
     tale = Tale(case, kit)
     plans: list[Crash | None] = [*case.crashes, None]
@@ -140,13 +154,14 @@ def play(case: Case, kit: Equipment, *, branched: bool = False) -> None:
     blocked = False
     number, given_up = 0, 0
     if branched:
-        number, first = 1, case.crashes[0]
-        with BotLife(kit, case, number=number, crash=plans.pop(0)) as life:
+        number, stands = branched, case.crashes[branched - 1]
+        del plans[:branched]
+        with BotLife(kit, case, number=number, crash=stands) as life:
             life.kill(kit.control.status().now)
             life.read_state("after kill")
         if tale.is_foretold(life=number):
             return
-        blocked = live_through(first, kit, life=number)
+        blocked = live_through(stands, kit, life=number)
     while plans:
         number += 1
         with BotLife(humbled(kit) if blocked else kit, case, number=number, crash=plans[0]) as life:
@@ -175,6 +190,21 @@ def play(case: Case, kit: Equipment, *, branched: bool = False) -> None:
     kit.history.note_books(kit.control.books())
     kit.history.note("ended", kit.control.status().now)
     tale.remember()
+
+
+def die_at(crash: Crash, case: Case, kit: Equipment, *, life: int) -> None:
+    """Steps 2 to 6 for a life that ends as it is planned, and leaves the files as they are.
+
+    Raises:
+        HarnessError: it ends in another way.
+        ControlError: the broker is gone or refuses.
+    """
+    with BotLife(kit, case, number=life, crash=crash) as dies:
+        if dies.live() != Died(planned=True):
+            raise HarnessError(f"the bot did not die {crash.describe()}")
+        dies.read_state("after kill")
+        dies.stop()
+    live_through(crash, kit, life=life)
 
 
 class Tale:

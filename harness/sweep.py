@@ -7,6 +7,7 @@ shows is its coverage: points hit over points learned.
 import contextlib
 import json
 import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +33,6 @@ from harness.explore.plan import (
     plain_trials,
     sample,
     several_trials,
-    spread,
     trouble_trials,
     word_trials,
 )
@@ -50,11 +50,11 @@ from harness.sequels import FORETOLD, Sequels
 from harness.targets import BotSpec
 from harness.targets.process import EXEC, Launcher
 from harness.token import Token
-from harness.trunk import Trunk, branches_off
+from harness.trunk import Trunk, branches_off, branching_life
 
 DEPTH_TWO = 2
-SECONDS_MET, THIRDS = 4, 8
-"""Of each recovery so many second crashes are followed by so many third ones each."""
+THIRDS = 4
+"""So many third crashes follow one of the second ones in the recovery from each first one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,8 @@ class Depth:
     Attributes:
         seed: draws the market's choices and moves samples.
         budget: trials at most; None: no limit.
-        depth: crashes in a row, each inside the recovery from the one before: the second at every
-            point of a recovery from one crash for each thing that the broker may have, the third
-            at some.
-        exhaustive: every side of every point, every word wherever it matters, and second crashes
-            after every first one.
+        depth: crashes in a row, each inside the recovery from the one before; see `course`.
+        exhaustive: every side of every point, and every word wherever it matters.
     """
 
     seed: int = 0
@@ -119,8 +116,9 @@ class Sweep:
         self._watch = watch or Stopwatch()
         self._branches = branches
         self._foretells = branches and not depth.exhaustive
-        self._trunk: Trunk | None = None
+        self._trunks: dict[int, Trunk] = {}
         self._passed: dict[str, Result] = {}
+        self._is_new = False
         self._played: dict[str, tuple[str, str]] = {}
         common = [scenario.name, store, str(depth.seed), bot.model_dump_json()]
         known = sequels or folder / "sequels"
@@ -204,11 +202,13 @@ class Sweep:
             trials += fail_trials(calls_of(self.clean), every_call=self.depth.exhaustive)
             trials += self.outages()
             trials += trouble_trials(self.troubles(), learned.kills)
-        if self.depth.depth > 1:
-            trials += self.deeper(learned)
+        budget = self.depth.budget
+        if budget is not None:
+            # Each of them may be followed by one at each further depth.
+            budget = max(1, budget // self.depth.depth)
         return tuple(
             sorted(
-                sample(trials, self.depth.budget, seed=self.depth.seed),
+                sample(trials, budget, seed=self.depth.seed),
                 key=lambda trial: place_of(trial, self._visits),
             )
         )
@@ -250,22 +250,31 @@ class Sweep:
             return ()
         return outage_trials(self.clean, self.store, every_bar=self.depth.exhaustive)
 
-    def deeper(self, learned: Learned) -> list[Trial]:
-        """Second crashes: at every point of the recovery from one crash of each standing.
+    def course(self, trials: Sequence[Trial]) -> Iterator[Trial]:
+        """Trials in turn, each to be run before the next is asked for, and the crashes inside.
 
-        Of what a third crash can meet, a sample: points of the recovery from some of the second.
+        At a depth of two there is another crash at every point of the recovery from each of them,
+        if that has left something new: what has left the same as one before is recovered from in
+        the same way. At three there are some in the recovery from one of these. With a budget each
+        crash is followed by one more in its recovery.
         """
-        firsts: dict[object, Kill] = {}
-        for kill, standings in learned.standings.items():
-            firsts.setdefault(standings[-1], kill)
-        trials: list[Trial] = []
-        for first in learned.kills if self.depth.exhaustive else firsts.values():
-            seconds = self.recovery_of(Trial(kills=(first,)))
-            trials += deep_trials((first,), seconds)
-            for second in spread(seconds, SECONDS_MET) if self.depth.depth > DEPTH_TWO else ():
-                thirds = self.recovery_of(Trial(kills=(first, second)))
-                trials += deep_trials((first, second), spread(thirds, THIRDS, seed=self.depth.seed))
-        return trials
+        for trial in trials:
+            yield trial
+            if self.depth.depth > 1 and trial.is_point and (self._is_new or self.depth.budget):
+                yield from self._inside(trial)
+
+    def _inside(self, trial: Trial) -> Iterator[Trial]:
+        """The trials with one more crash inside the recovery from a trial's last one."""
+        met: list[Trial] = []
+        seed = self.depth.seed
+        few = None if self.depth.budget is None else 1
+        for deeper in sample(deep_trials(trial, self.recovery_of(trial)), few, seed=seed):
+            yield deeper
+            if self._is_new or few:
+                met.append(deeper)
+        if self.depth.depth > DEPTH_TWO and met:
+            [last] = sample(met, 1, seed=seed)
+            yield from sample(deep_trials(last, self.recovery_of(last)), few or THIRDS, seed=seed)
 
     def recovery_of(self, trial: Trial) -> tuple[Kill, ...]:
         """The points of the life after a trial's last crash, at the instant of its restart."""
@@ -286,7 +295,11 @@ class Sweep:
         Raises:
             HarnessError: the run could not be made at all.
         """
-        case = self._case(trial)
+        result = self._run_or_tell(self._case(trial))
+        self._is_new = result.verdict is Verdict.PASS and not result.foretold
+        return result
+
+    def _run_or_tell(self, case: Case) -> Result:
         if not self._foretells:
             return self._run(case, sequels=None)
         crash = self._crash_of(case)
@@ -302,8 +315,9 @@ class Sweep:
 
     def _crash_of(self, case: Case) -> str | None:
         """The first crash of a case as a digest; None where nobody can stand at it and live."""
-        at_message = bool(case.crashes) and isinstance(case.crashes[0].point, WirePoint)
-        if at_message or not branches_off(case):
+        if not branches_off(case):
+            return None
+        if isinstance(case.crashes[self._life_of(case) - 1].point, WirePoint):
             return None  # What lies in the wire at a message is only decided by the kill.
         try:
             with self._watch.part("trunk"):
@@ -353,8 +367,11 @@ class Sweep:
             others.append(told or self._play(case, sequels=self._sequels))
         first = self._play(case)
         doubt = self._doubt_of_name(case, first)
+        foretold = any(map(is_told, others))
         result = self._compared(first, *others)
-        return result if doubt is None else doubted(result, doubt)
+        result = result if doubt is None else doubted(result, doubt)
+        self._is_new = result.verdict is Verdict.PASS and not foretold
+        return result
 
     def _doubt_of_name(self, case: Case, path: Path) -> str | None:
         """Say so if a run is not that of another case whose crash differs in its name only."""
@@ -385,10 +402,9 @@ class Sweep:
         return judge(self.scenario, history, clean=self.clean)
 
     def close(self) -> None:
-        """End the run that others branch off."""
-        if self._trunk is not None:
-            self._trunk.close()
-            self._trunk = None
+        """End the runs that others branch off."""
+        while self._trunks:
+            self._trunks.popitem()[1].close()
 
     def _branch(
         self, case: Case, *, beliefs: Beliefs | None = None, sequels: Sequels | None = None
@@ -411,7 +427,9 @@ class Sweep:
                 case,
                 beliefs=beliefs,
                 sequels=sequels,
-                branch=lambda files: trunk.branch(case, self._bot, files),
+                branch=Branch(
+                    life=trunk.life, equipment=lambda files: trunk.branch(case, self._bot, files)
+                ),
             )
         except (HarnessError, ControlError):
             # The run could not be made; whatever it is, one from the beginning will say it.
@@ -419,20 +437,23 @@ class Sweep:
             return None
 
     def _trunk_at(self, case: Case) -> Trunk | None:
-        """A run that stands where a case crashes first; None when none comes there.
+        """A run that stands where a case branches off; None when none comes there.
 
         Raises:
             HarnessError: one cannot be had.
             ControlError: the broker does not do what it is told.
         """
-        begins, crash = case.clean(), case.crashes[0]
-        if self._trunk is not None and self._trunk.case == begins:
+        life = self._life_of(case)
+        begins, crash = case.before(life=life), case.crashes[life - 1]
+        known = self._trunks.get(life)
+        if known is not None and known.case == begins:
             with contextlib.suppress(HarnessError, ControlError):
-                if self._trunk.reach(crash):
-                    return self._trunk
-        self.close()
+                if known.reach(crash):
+                    return known
+        if known is not None:
+            self._trunks.pop(life).close()
         self._runs += 1
-        self._trunk = Trunk(
+        trunk = self._trunks[life] = Trunk(
             begins,
             self._bot,
             self._folder / f"{self.store}-{self._runs}-trunk",
@@ -440,7 +461,11 @@ class Sweep:
             launcher=self._launcher,
             day=self._day,
         )
-        return self._trunk if self._trunk.reach(crash) else None
+        return trunk if trunk.reach(crash) else None
+
+    def _life_of(self, case: Case) -> int:
+        """The life of a case from whose crash on it is run, from 1."""
+        return branching_life(case, deep=self.depth.depth > 1 and self.depth.budget is None)
 
     def _case(self, trial: Trial | None) -> Case:
         words = "" if trial is None else str(trial)
@@ -470,6 +495,11 @@ class Sweep:
             sequels=sequels,
             branch=branch,
         )
+
+
+def is_told(path: Path) -> bool:
+    """Whether a run was told to its end by what followed another crash."""
+    return bool(History.read(path).of_kind(FORETOLD))
 
 
 def renamed(passed: Result, case: Case) -> Result:

@@ -1,4 +1,4 @@
-"""One run without crashes, from which the runs with a crash branch off.
+"""One run, from which the runs with one crash more branch off.
 
 A day is the same up to a crash whatever the crash is. So it is lived once: the bot is held at one
 point after the other, and at each the run can go on in another way: with the files as a SIGKILL at
@@ -6,6 +6,9 @@ this point leaves them, in a folder of their own, and a fork of the broker with 
 killed process leaves is what the kernel has of it (crash-model.md section 4), and that is what is
 copied; the bot that is restarted is a new process as ever. A branch writes the bytes that the
 history of a real kill has, and a sweep kills for real wherever a branch does not pass.
+
+The second crash of a run lies in the recovery from its first. There are hundreds of points in it,
+so where a sweep goes that deep, a run that has crashed once is held at each of them.
 
 At a failpoint the bot is held in the words with which it tells that it passes there, so a run whose
 first point is one has all of them told. It does nothing else differently; only its log is longer.
@@ -38,9 +41,9 @@ from harness.forked_broker import forked_broker
 from harness.history.lines import lines_of
 from harness.history.writer import HistoryWriter
 from harness.outages import Outages
-from harness.points import CrashPoint, FailPoint, WirePoint
+from harness.points import CrashPoint, FailPoint, SystemCall, WirePoint
 from harness.redis_process import RedisProcess, redis_at_need
-from harness.runner import RunFolder, failpoints_of, headline, prepared
+from harness.runner import RunFolder, die_at, failpoints_of, headline, prepared
 from harness.sequels import has_sequels, left_behind
 from harness.targets import BotSpec, Session
 from harness.targets.process import Launcher
@@ -49,15 +52,30 @@ from harness.targets.threads import Onlooker
 
 
 def branches_off(case: Case) -> bool:
-    """Whether a run of a case can begin at its first crash."""
+    """Whether a run of a case can begin at one of its crashes."""
     return bool(case.crashes) and has_sequels(case)
+
+
+def branching_life(case: Case, *, deep: bool) -> int:
+    """The life of a case from whose crash on it is run, from 1.
+
+    Args:
+        case: one that branches off.
+        deep: many cases have its first crashes, so that it pays to live these once; a crash at a
+            message, or one that damages files, has no place in what is lived for many.
+    """
+    *first, last = case.crashes
+    held = isinstance(last.point, SystemCall | FailPoint)
+    if deep and held and all(crash.storage is None for crash in first):
+        return len(case.crashes)
+    return 1
 
 
 class Trunk:
     """A run that is held at points; to be closed after use.
 
     Args:
-        case: one without crashes.
+        case: the crashes that all branches have.
         bot: the bot to run it on.
         folder: where it is run; made, and removed at the end.
         limits: how long to wait before giving up.
@@ -85,17 +103,28 @@ class Trunk:
             case, bot, RunFolder(folder), limits=limits, launcher=launcher, learns=False
         )
         try:
-            self._kit: Equipment = replace(self._cleanup.enter_context(shared), goes_on=True)
-            self._began = self._kit.control.status().now
-            self._kit.history.note("case", self._began)
+            kit = self._cleanup.enter_context(shared)
+            self._began = kit.control.status().now
+            kit.history.note("case", self._began)
             # Faults that the broker begins with are armed before anything is said of the case.
-            self._preface = self._kit.history.written - 1
+            self._preface = kit.history.written - 1
+            for life, crash in enumerate(case.crashes, start=1):
+                die_at(crash, case, kit, life=life)
+            kit.history.drain()
+            self._died = kit.history.written if case.crashes else 0
+            self._log_begins = kit.log.stat().st_size if case.crashes else 0
+            self._kit: Equipment = replace(kit, goes_on=True)
         except BaseException:
             self._cleanup.close()
             raise
         self._life: BotLife | None = None
         self._stops: Iterator[Status] = iter(())
         self._ended = False
+
+    @property
+    def life(self) -> int:
+        """The life that is held, from 1."""
+        return len(self.case.crashes) + 1
 
     def close(self) -> None:
         """Leave nothing of it behind."""
@@ -146,12 +175,13 @@ class Trunk:
         """The lines of what has happened so far, without standstills that are over."""
         self._kit.history.drain()
         lines = lines_of(self._kit.history.path.read_text(encoding="utf-8"))
-        return [line for line in without_halts(lines) if not is_ours(line)]
+        lived = [*lines[: self._died], *without_halts(lines[self._died :])]
+        return [line for line in lived if not is_ours(line)]
 
     def _told(self) -> list[str]:
         """The same in the order in which a run tells it that stands still for the first time."""
         lines = self._lived()
-        until = before_halt(lines)
+        until = 0 if self.case.crashes else before_halt(lines)
         return [*(f'{{"seq":0,{line}' for line in self._day[:until]), *lines[until:]]
 
     def _begin(self, crash: Crash) -> bool:
@@ -161,7 +191,7 @@ class Trunk:
             if crash.point.name not in names:
                 return False
             self._kit = replace(self._kit, failpoints=names)
-        self._life = BotLife(self._kit, self.case, number=1, crash=crash)
+        self._life = BotLife(self._kit, self.case, number=self.life, crash=crash)
         self._cleanup.enter_context(self._life)
         stops = self._life.stops()
         self._cleanup.callback(stops.close)
@@ -188,7 +218,7 @@ class Trunk:
         lived = hashlib.sha256(kit.history.path.read_bytes()).hexdigest()
         broker = f"{lived} {kit.control.fingerprint(counts=True)}"
         return left_behind(
-            case, kit.session, life=1, broker=broker, values=values, names=kit.bot.names
+            case, kit.session, life=self.life, broker=broker, values=values, names=kit.bot.names
         )
 
     @contextlib.contextmanager
@@ -196,7 +226,7 @@ class Trunk:
         """Everything that a run of a case shares, as it is at the point that was reached.
 
         Args:
-            case: its first crash is at this point.
+            case: the crash of the life that is held is at this point.
             bot: the bot.
             files: where it is run; made, must not exist.
 
@@ -209,7 +239,7 @@ class Trunk:
         watchlist = Path(kit.session.watchlist).name
         shutil.copy(self._folder / watchlist, root / watchlist)
         if kit.log.exists():
-            self._copy_log(root / kit.log.name, case.crashes[0].point)
+            self._copy_log(root / kit.log.name, case.crashes[self.life - 1].point)
         kit.history.drain()
         with contextlib.ExitStack() as cleanup:
             redis: RedisProcess | None = None
@@ -243,8 +273,9 @@ class Trunk:
     def _copy_log(self, target: Path, point: CrashPoint) -> None:
         """Write the log as a bot that was killed at this point has left it."""
         log = self._kit.log.read_bytes()
+        before, lived = log[: self._log_begins], log[self._log_begins :]
         told = self._life is not None and self._life.tells
-        target.write_bytes(log_of_a_kill(log, point) if told else log)
+        target.write_bytes(before + (log_of_a_kill(lived, point) if told else lived))
 
     def _await_redis(self, redis: RedisProcess) -> None:
         """Wait until Redis has done everything that the bot has sent."""

@@ -212,9 +212,9 @@ def several_trials(kills: Sequence[Kill]) -> tuple[Trial, ...]:
     return tuple(Trial(kills=day) for day in days if len(day) > 1)
 
 
-def deep_trials(before: tuple[Kill, ...], last: Sequence[Kill]) -> tuple[Trial, ...]:
-    """Some crashes, and at each point of the recovery from them another one."""
-    return tuple(Trial(kills=(*before, kill)) for kill in last)
+def deep_trials(trial: Trial, last: Sequence[Kill]) -> tuple[Trial, ...]:
+    """The crashes of a trial, and at each point of the recovery from them another one."""
+    return tuple(Trial(kills=(*trial.kills, kill)) for kill in last)
 
 
 def spread(kills: Sequence[Kill], count: int | None, *, seed: int = 0) -> tuple[Kill, ...]:

@@ -137,6 +137,11 @@ class Trial(Value):
         words = any(kill.words for kill in self.kills)
         return not (self.fails or self.outages or self.troubles or words)
 
+    @property
+    def is_point(self) -> bool:
+        """Whether it is one crash with nothing else."""
+        return self.plain and len(self.kills) == 1
+
     def replaced(self, number: int, kill: Kill | None) -> Self:
         """The same trial with another crash, or none, in the place of one; numbers from 0."""
         kills = [*self.kills]

@@ -104,6 +104,64 @@ def test_the_log_of_a_branch_at_a_failpoint_is_that_of_a_real_kill(shop: Worksho
     assert here == there
 
 
+FIRSTS = {
+    "json": "processed.placeOrder.2",
+    "sqlite": "passage.order.sent.stop.1",
+    "redis": "after.send.Redis-socket.3.20251006T100030",
+}
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_branch_in_a_recovery_has_the_history_of_two_real_kills(
+    shop: Workshop, store: str
+) -> None:
+    sweep = shop.sweep(SCENARIO, store, bot=BotSpec.reference(), depth=Depth(depth=2))
+    once = Trial.parse(f"kill={FIRSTS[store]}")
+    for second in spread(sweep.recovery_of(once), SPREAD):
+        twice = Trial(kills=(*once.kills, second))
+        branch = sweep._branch(SCENARIO.case(store, trial=str(twice)))
+        assert branch is not None, str(twice)
+        assert sweep._trunks[2].case.crashes != (), "a run that has crashed once is held"
+        played = sweep.play(twice)
+        assert first_difference(played, branch) is None, str(twice)
+        here, there = [DIGITS.sub("0", log_of(path)) for path in (branch, played)]
+        assert here == there, str(twice)
+
+
+def test_behind_what_is_new_come_the_crashes_inside_its_recovery(shop: Workshop) -> None:
+    sweep = shop.sweep(SCENARIO, "json", bot=BotSpec.reference(), depth=Depth(depth=2))
+    write, sync = [
+        Trial.parse(f"kill={side}.temporary-file.3.20251006T100030")
+        for side in ("after.write", "before.fsync")
+    ]
+    # A SIGKILL leaves what was written; whether it was synced makes no difference.
+    inside = sweep.recovery_of(write)
+    course = sweep.course((write, sync))
+    assert next(course) == write
+    assert sweep.run(write).verdict is Verdict.PASS
+    assert next(course) == Trial(kills=(*write.kills, inside[0]))
+    for number, second in enumerate(inside[1:], start=2):
+        sweep.run(Trial(kills=(*write.kills, inside[number - 2])))
+        assert next(course) == Trial(kills=(*write.kills, second))
+        if number == SPREAD:
+            break
+    course = sweep.course([sync])
+    assert next(course) == sync
+    assert sweep.run(sync).foretold
+    assert next(course, None) is None
+
+
+def test_a_budget_is_for_all_depths_together(shop: Workshop) -> None:
+    depth = Depth(depth=3, budget=7)
+    sweep = shop.sweep(SCENARIO, "json", bot=BotSpec.reference(), depth=depth)
+    assert len(sweep.plan()) == 2, "each may be followed by two more"
+    ran = []
+    for trial in sweep.course([Trial(kills=sweep.learned().kills[-1:])]):
+        assert sweep.run(trial).verdict is Verdict.PASS, str(trial)
+        ran.append(len(trial.kills))
+    assert ran == [1, 2, 3]
+
+
 def test_failpoints_have_a_run_of_their_own_to_branch_off(shop: Workshop) -> None:
     sweep = sweep_of(shop, "json")
     calls = [kill for kill in sweep.learned().kills if isinstance(kill.point, SystemCall)]

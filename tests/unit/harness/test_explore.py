@@ -173,7 +173,7 @@ def test_a_plan_takes_words_where_they_matter_each_elsewhere() -> None:
     assert set(bare) <= set(KILLS[:10])
     assert word_trials(menu) == trials
     assert len(word_trials([Menu("pacing", KILLS, None)])) == len(KILLS)
-    deep = deep_trials(KILLS[:1], KILLS[1:8])
+    deep = deep_trials(Trial(kills=KILLS[:1]), KILLS[1:8])
     assert [trial.kills for trial in deep] == [(KILLS[0], kill) for kill in KILLS[1:8]]
 
 
