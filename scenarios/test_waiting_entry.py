@@ -59,6 +59,7 @@ SCENARIO = Scenario(
 )
 
 
+@pytest.mark.timeout(0)
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("store", STORES)
 def test_waiting_entry(crashgate: Gate, store: str, part: int) -> None:

@@ -121,23 +121,25 @@ def coverage(swept: list[str]) -> str:
 
     A run that dies where another one has left the same is told to its end by that one
     (`harness/sequels.py`); such trials are counted in and told. A trial whose word did not fit has
-    shown nothing of it and is told apart, and so is a word that never fitted or needs what no point
-    of the day has.
+    shown nothing of it and is told apart, and so is a word that fitted in no sweep of its store, or
+    needs what no point of the day has.
 
     Args:
         swept: a JSON object for each part of a sweep (see `user_properties.py`).
     """
     sweeps: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    shown: dict[str, set[str]] = {}
     for told in map(json.loads, swept):
         sweeps.setdefault((told["scenario"], told["store"]), []).append(told)
+        shown.setdefault(told["store"], set()).update(told["shown"])
     return "\n".join(
-        f"{scenario}  {store}  {covered(parts)}"
+        f"{scenario}  {store}  {covered(parts, shown[store])}"
         for (scenario, store), parts in sorted(sweeps.items())
     )
 
 
-def covered(parts: list[dict[str, Any]]) -> str:
-    """What the parts of one sweep have covered."""
+def covered(parts: list[dict[str, Any]], shown: set[str]) -> str:
+    """What the parts of one sweep have covered; `shown` are the words that fitted somewhere."""
     names = ("hit", "trials", "passed", "foretold", "unfit")
     count = {name: sum(each[name] for each in parts) for name in names}
     words = f"{count['hit']} of {parts[0]['points']} points hit, "
@@ -146,7 +148,6 @@ def covered(parts: list[dict[str, Any]]) -> str:
         words += f" ({count['foretold']} by what followed a crash that left the same)"
     if count["unfit"]:
         words += f", {count['unfit']} did not fit and show nothing"
-    shown = {word for each in parts for word in each["shown"]}
     missing = {word for each in parts for word in each["misfits"]} - shown
     return words + (f"; fitted nowhere: {', '.join(sorted(missing))}" if missing else "")
 

@@ -116,4 +116,7 @@ def test_a_word_that_did_not_fit_is_told_unless_another_part_has_shown_it() -> N
         "day  json  8 of 9 points hit, 10 of 12 trials passed, 2 did not fit and show nothing; "
         "fitted nowhere: target-fills"
     )
+    unfit = part(misfits=["entry-fills"])
+    assert "nowhere" not in coverage([unfit, part(scenario="slow", shown=["entry-fills"])])
+    assert "nowhere: entry" in coverage([unfit, part(store="redis", shown=["entry-fills"])])
     assert coverage([part()]) == "day  json  4 of 9 points hit, 6 of 6 trials passed"
