@@ -22,9 +22,9 @@ from benchmarks.broker import machine
 from harness.clock import Stopwatch
 from harness.explore.plan import spread
 from harness.explore.trial import Trial
+from harness.itinerary import Depth
 from harness.result import Verdict
 from harness.scenario import STORES
-from harness.sweep import Depth
 from harness.targets import BotSpec
 from harness.workshop import workshop
 from scenarios.test_every_point import SCENARIO

@@ -19,12 +19,13 @@ from harness.errors import HarnessError, UserError
 from harness.explore.trial import Trial
 from harness.gate import forget, judge_stored, run_and_judge
 from harness.history import History
+from harness.itinerary import Depth
 from harness.judge import headline_of
 from harness.report.terminal import report
 from harness.result import Result, Verdict, worst
 from harness.scenario import STORES, Scenario
 from harness.swarm import run_swarm
-from harness.sweep import Depth, Sweep
+from harness.sweep import Sweep
 from harness.targets import BotSpec
 from harness.token import Token
 from harness.workshop import workshop

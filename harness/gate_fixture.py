@@ -18,10 +18,11 @@ from harness.explore.order import share
 from harness.explore.trial import Trial
 from harness.gate import judge_stored, run_scenario
 from harness.history import History
+from harness.itinerary import Depth
 from harness.report.terminal import report
 from harness.result import Result, Verdict
 from harness.scenario import Scenario
-from harness.sweep import Depth, Sweep
+from harness.sweep import Sweep
 from harness.targets import BotSpec
 from harness.token import Token
 from harness.user_properties import COLUMNS, PREFIX, SWEPT
@@ -111,7 +112,7 @@ class Gate:
                 "foretold": foretold,
                 "unfit": unfit,
                 "shown": sorted(shown),
-                "misfits": sorted({*misfits, *sweep.nowhere()}),
+                "misfits": sorted({*misfits, *sweep.itinerary.nowhere}),
             }
             self._node.user_properties.append((SWEPT, json.dumps(told)))
 

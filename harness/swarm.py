@@ -13,9 +13,10 @@ from harness.explore.swarm import (
     words_of_flock,
 )
 from harness.explore.trial import Kill, Trial
+from harness.itinerary import Depth
 from harness.result import Result
 from harness.scenario import STORES, Scenario
-from harness.sweep import Depth, Sweep
+from harness.sweep import Sweep
 
 SweepMaker = Callable[[Scenario, str, Depth], Sweep]
 
@@ -67,7 +68,7 @@ def trials_of(flock: Flock, sweep: Sweep, *, deepest: int) -> Iterator[Trial]:
     """The trials of one flock, in their order."""
     learned = sweep.learned()
     calls = calls_of(sweep.clean)
-    menu, outages = sweep.menu(), sweep.outages()
+    menu, outages = sweep.itinerary.menu, sweep.itinerary.outages
     chosen = words_of_flock(flock, [each.word for each in menu])
     fits = Fits([each for each in menu if each.word in chosen], learned)
     for number in range(flock.size):

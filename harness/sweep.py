@@ -8,7 +8,6 @@ import contextlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -18,30 +17,16 @@ from harness.bot_life import PLAIN_LIMITS, Limits
 from harness.case import Case
 from harness.clock import Stopwatch
 from harness.dart import Dart
-from harness.downtime.broker_faults import FAULTS
 from harness.errors import HarnessError, UserError
 from harness.explore.learned import call_kills, calls_of, passage_kills
-from harness.explore.order import Visit, place_of, visits
-from harness.explore.outage_trials import outage_trials
-from harness.explore.plan import (
-    Learned,
-    Menu,
-    deep_trials,
-    fail_trials,
-    learn,
-    learned_where,
-    plain_trials,
-    sample,
-    several_trials,
-    trouble_trials,
-    word_trials,
-)
+from harness.explore.plan import Learned, deep_trials, sample
 from harness.explore.shrink import shrink
 from harness.explore.trial import Kill, Trial
 from harness.history import History
 from harness.history.lines import lines_of
+from harness.itinerary import Depth, Itinerary
 from harness.judge import judge
-from harness.points import CrashPoint, WirePoint
+from harness.points import WirePoint
 from harness.result import Result, Verdict
 from harness.runner import Branch, run_case
 from harness.sameness import doubted, first_difference, nameless
@@ -55,23 +40,6 @@ from harness.trunk import Trunk, branches_off, branching_life
 DEPTH_TWO = 2
 THIRDS = 4
 """So many third crashes follow one of the second ones in the recovery from each first one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Depth:
-    """How far a sweep goes.
-
-    Attributes:
-        seed: draws the market's choices and moves samples.
-        budget: trials at most; None: no limit.
-        depth: crashes in a row, each inside the recovery from the one before; see `course`.
-        exhaustive: every side of every point, and every word wherever it matters.
-    """
-
-    seed: int = 0
-    budget: int | None = None
-    depth: int = 1
-    exhaustive: bool = False
 
 
 class Sweep:
@@ -137,8 +105,9 @@ class Sweep:
         return self._clean
 
     @cached_property
-    def _visits(self) -> dict[CrashPoint, Visit]:
-        return visits(self.learned().kills, self.clean)
+    def itinerary(self) -> Itinerary:
+        """What the clean run has taught, and what is done with it."""
+        return Itinerary(self.scenario, self.store, self.depth, self.clean)
 
     @cached_property
     def _day(self) -> list[str]:
@@ -172,83 +141,15 @@ class Sweep:
 
     def learned(self) -> Learned:
         """Every point of the clean run."""
-        return self._learned
-
-    @cached_property
-    def _learned(self) -> Learned:
-        learned = learn(self.clean, every_side=self.depth.exhaustive)
-        where = self.scenario.where
-        return learned if where is None else learned_where(learned, where)
+        return self.itinerary.learned
 
     def plan(self) -> tuple[Trial, ...]:
-        """The trials of this sweep: plain crashes first, each kind in the order of the day.
-
-        Those that follow each other can then branch off one run that never goes back.
+        """The trials of this sweep, see `Itinerary`.
 
         Raises:
             HarnessError: a run to learn from was cut short.
         """
-        return self._plan
-
-    @cached_property
-    def _plan(self) -> tuple[Trial, ...]:
-        learned = self.learned()
-        trials = [
-            *plain_trials(learned),
-            *several_trials(learned.kills),
-            *word_trials(self.menu(), seed=self.depth.seed),
-        ]
-        if self.scenario.where is None:
-            trials += fail_trials(calls_of(self.clean), every_call=self.depth.exhaustive)
-            trials += self.outages()
-            trials += trouble_trials(self.troubles(), learned.kills)
-        budget = self.depth.budget
-        if budget is not None:
-            # Each of them may be followed by one at each further depth.
-            budget = max(1, budget // self.depth.depth)
-        return tuple(
-            sorted(
-                sample(trials, budget, seed=self.depth.seed),
-                key=lambda trial: place_of(trial, self._visits),
-            )
-        )
-
-    def menu(self) -> list[Menu]:
-        """The words that can happen with this store, each with the points where it matters."""
-        return self._menu
-
-    @cached_property
-    def _menu(self) -> list[Menu]:
-        learned = self.learned()
-        return [
-            Menu(
-                word=name,
-                matters=tuple(
-                    kill
-                    for kill, standings in learned.standings.items()
-                    if all(map(word.matters, standings)) and learned.bars[kill] >= word.bars
-                ),
-                points=None if self.depth.exhaustive else word.points,
-            )
-            for name, word in self.scenario.vocabulary.items()
-            if not word.stores or self.store in word.stores
-        ]
-
-    def nowhere(self) -> tuple[str, ...]:
-        """The words of this store that no point of the day surely has what they need for."""
-        return tuple(menu.word for menu in self.menu() if not menu.matters)
-
-    def troubles(self) -> tuple[str, ...]:
-        """The faults that the broker may have all day, where the scenario knows any words."""
-        if not self.scenario.vocabulary:
-            return ()
-        return tuple(slug for slug, trouble in FAULTS.items() if trouble.phase == "before")
-
-    def outages(self) -> tuple[Trial, ...]:
-        """The trials in which a server of the bot is away, where the scenario knows any words."""
-        if not self.scenario.vocabulary:
-            return ()
-        return outage_trials(self.clean, self.store, every_bar=self.depth.exhaustive)
+        return self.itinerary.trials
 
     def course(self, trials: Sequence[Trial]) -> Iterator[Trial]:
         """Trials in turn, each to be run before the next is asked for, and the crashes inside.
@@ -266,7 +167,7 @@ class Sweep:
     def _inside(self, trial: Trial) -> Iterator[Trial]:
         """The trials with one more crash inside the recovery from a trial's last one."""
         met: list[Trial] = []
-        seed = self.depth.seed
+        seed = f"{self.depth.seed}/{trial}"
         few = None if self.depth.budget is None else 1
         for deeper in sample(deep_trials(trial, self.recovery_of(trial)), few, seed=seed):
             yield deeper

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.clock import Stopwatch
+from harness.itinerary import Depth
 from harness.janitor import private_folder
 from harness.scenario import Scenario
-from harness.sweep import Depth, Sweep
+from harness.sweep import Sweep
 from harness.targets import BotSpec
 from harness.targets.launcher import ForkLauncher
 from harness.targets.process import EXEC, Launcher

@@ -226,7 +226,7 @@ def spread(kills: Sequence[Kill], count: int | None, *, seed: int = 0) -> tuple[
     return tuple(kills[int((number + shift) * step)] for number in range(count))
 
 
-def sample(trials: Sequence[Trial], budget: int | None, *, seed: int) -> tuple[Trial, ...]:
+def sample(trials: Sequence[Trial], budget: int | None, *, seed: int | str) -> tuple[Trial, ...]:
     """At most `budget` of some trials, drawn by a seed, in their order."""
     if budget is None or budget >= len(trials):
         return tuple(trials)

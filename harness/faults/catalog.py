@@ -25,6 +25,8 @@ from harness.faults.storage import (
 )
 
 FLIPS = 3
+LONG_AGO = 20
+"""Bars; most of a day that is swept."""
 
 
 def harm(*roles: PieceRole) -> tuple[StorageFault, ...]:
@@ -43,15 +45,15 @@ FOLDER: tuple[StorageFault, ...] = (
     Missing(role="lock"),
     Missing(role="folder"),
     Stale(role="folder", back=1),
-    Stale(role="folder", back=24),
+    Stale(role="folder", back=LONG_AGO),
     ReadOnly(),
 )
 JSON: tuple[StorageFault, ...] = (
     *harm("state", "backup"),
     Stale(role="state", back=0),
     Stale(role="state", back=1),
-    Stale(role="state", back=24),
-    Stale(role="backup", back=24),
+    Stale(role="state", back=LONG_AGO),
+    Stale(role="backup", back=LONG_AGO),
     LeftoverTemp(role="state"),
     LeftoverTemp(role="backup"),
     Yesterday(role="state"),
@@ -63,9 +65,9 @@ SQLITE: tuple[StorageFault, ...] = (
     *harm("database", "wal", "backup"),
     Stale(role="database", back=0),
     Stale(role="database", back=1),
-    Stale(role="database", back=24),
+    Stale(role="database", back=LONG_AGO),
     Stale(role="wal", back=1),
-    Stale(role="backup", back=24),
+    Stale(role="backup", back=LONG_AGO),
     LeftoverTemp(role="database"),
     LeftoverTemp(role="backup"),
     Yesterday(role="database"),
@@ -79,11 +81,11 @@ REDIS: tuple[StorageFault, ...] = (
     Empty(role="lock-key"),
     Missing(role="redis"),
     Stale(role="redis", back=1),
-    Stale(role="redis", back=24),
+    Stale(role="redis", back=LONG_AGO),
     Stale(role="key", back=0),
     Stale(role="key", back=1),
-    Stale(role="key", back=24),
-    Stale(role="witness", back=24),
+    Stale(role="key", back=LONG_AGO),
+    Stale(role="witness", back=LONG_AGO),
     LeftoverTemp(role="witness"),
     Yesterday(role="key"),
     *(Future(role="key", what=what) for what in WHATS),

@@ -14,10 +14,11 @@ import pytest
 
 from harness.explore.trial import Trial
 from harness.history import Event, History
+from harness.itinerary import Depth
 from harness.judge import judge
 from harness.result import Result, Verdict
 from harness.sameness import first_difference
-from harness.sweep import Depth, Sweep
+from harness.sweep import Sweep
 from harness.targets import BotSpec
 from harness.workshop import Workshop, workshop
 from scenarios.test_every_point import SCENARIO

@@ -13,12 +13,13 @@ import pytest
 from harness.dart import Dart
 from harness.explore.plan import spread
 from harness.explore.trial import Trial
+from harness.itinerary import Depth
 from harness.points import FailPoint, Quiet, Side, SystemCall, WirePoint
 from harness.result import Verdict
 from harness.sameness import first_difference
 from harness.scenario import STORES
 from harness.sequels import Sequels
-from harness.sweep import Depth, Sweep
+from harness.sweep import Sweep
 from harness.targets import BotSpec
 from harness.token import Token
 from harness.workshop import Workshop, workshop
