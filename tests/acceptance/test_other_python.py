@@ -14,7 +14,8 @@ from tests.support.commands import Run
 
 OTHER = os.environ.get("OTHER_PYTHON", "")
 TRIALS = (
-    "kill=before.send.broker-socket.1.20251006T100030+stop-fills",
+    "kill=before.send.broker-socket.1.20251006T100030",
+    "kill=unsent.execDetails.1+stop-fills",
     "kill=quiet.20251006T100045",
     "kill=processed.placeOrder.1/kill=quiet.20251006T100120",
 )
