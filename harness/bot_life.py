@@ -26,7 +26,7 @@ from harness.faults.copies import Copies
 from harness.history.writer import HistoryWriter, read_belief
 from harness.outages import Outages
 from harness.points import FailPoint, Quiet, SystemCall, WirePoint
-from harness.points.failpoint import name_in, telling
+from harness.points.failpoint import names_in, telling
 from harness.points.slugs import slug_of
 from harness.points.syscall import Call
 from harness.redis_process import RedisProcess
@@ -153,6 +153,7 @@ class BotLife:
         self._calls: Supervisor | None = None
         self._time = kit.control.status().now
         self._log_begins = 0
+        self._log_ready: int | None = None
         self._dart = kit.dart if number == 1 else None
         self._steps = 0
         self._faults_told = 0
@@ -280,9 +281,12 @@ class BotLife:
             return
         told = [each.line() for each in self._calls.passages]
         self._kit.history.note("calls", self._now(), life=self._number, calls=told)
-        text = self._kit.log.read_bytes()[self._log_begins :].decode(errors="replace")
-        names = [name for line in text.splitlines() if (name := name_in(line)) is not None]
-        self._kit.history.note("passages", self._now(), life=self._number, names=names)
+        log = self._kit.log.read_bytes()
+        names = names_in(log[self._log_begins :])
+        recovered = len(names_in(log[self._log_begins : self._log_ready]))
+        self._kit.history.note(
+            "passages", self._now(), life=self._number, names=names, recovered=recovered
+        )
 
     def stop(self) -> None:
         """End what is left of the bot, and wait until the broker has noticed.
@@ -473,6 +477,7 @@ class BotLife:
             if settled.status.subscriptions > 0:
                 self._hand.require_taken()
                 self._kit.history.note("ready", settled.status.now, life=self._number)
+                self._log_ready = self._kit.log.stat().st_size
                 return None
             turn = self._hand.turn(settled.status)
             if turn is Turn.MARKET or (turn is Turn.UNKNOWN and patience.passed):

@@ -178,13 +178,17 @@ class Sweep:
             yield from sample(deep_trials(last, self.recovery_of(last)), few or THIRDS, seed=seed)
 
     def recovery_of(self, trial: Trial) -> tuple[Kill, ...]:
-        """The points of the life after a trial's last crash, at the instant of its restart."""
+        """The points of the life after a trial's last crash until it is ready again.
+
+        What it does later belongs to the day: an entry that was lost twice, with a time of waiting
+        each, meets another price.
+        """
         life = len(trial.kills) + 1
         history = History.read(self._play(self._case(trial), learns=True))
         calls = calls_of(history, life)
         restart = calls[0].time if calls else None
         inside = [call for call in calls if call.time == restart]
-        return (*call_kills(inside), *passage_kills(history, life))
+        return (*call_kills(inside), *passage_kills(history, life, recovery=True))
 
     def run(self, trial: Trial) -> Result:
         """Run one trial and judge it; the files of a PASS, and of what did not fit, are removed.

@@ -144,8 +144,14 @@ def quiet_kills(bars: Iterable[datetime]) -> tuple[Kill, ...]:
     return tuple(Kill(point=Quiet(after_bar=each)) for each in dict.fromkeys(bars))
 
 
-def passage_kills(history: History, life: int = 1) -> tuple[Kill, ...]:
-    """The crashes at the failpoints that a bot says to have passed."""
+def passage_kills(history: History, life: int = 1, *, recovery: bool = False) -> tuple[Kill, ...]:
+    """The crashes at the failpoints that a bot says to have passed.
+
+    Args:
+        history: a run that was made to learn.
+        life: which of the bot's lives, from 1.
+        recovery: only those that it passed before it was ready.
+    """
     kills: list[Kill] = []
     counts: dict[str, int] = {}
     for event in history.of_kind("passages"):
@@ -153,7 +159,8 @@ def passage_kills(history: History, life: int = 1) -> tuple[Kill, ...]:
             continue
         names = event.data["names"]
         assert isinstance(names, list), "the writer lists the names"
-        for name in map(str, names):
+        recovered = int(str(event.data["recovered"])) if recovery else None
+        for name in map(str, names[:recovered]):
             counts[name] = counts.get(name, 0) + 1
             kills.append(Kill(point=FailPoint(name=name, occurrence=counts[name])))
     return tuple(kills)

@@ -48,3 +48,9 @@ def name_in(line: str) -> str | None:
     """The failpoint whose passage a line tells; None when it tells none."""
     found = PASSAGE.fullmatch(line)
     return None if found is None else found["name"]
+
+
+def names_in(log: bytes) -> list[str]:
+    """The failpoints whose passages a log tells, in their order."""
+    lines = log.decode(errors="replace").splitlines()
+    return [name for line in lines if (name := name_in(line)) is not None]

@@ -102,9 +102,11 @@ def test_messages_are_points_at_their_moments_and_feeds_are_merged() -> None:
 
 def test_passages_are_counted_by_name() -> None:
     story = Story().case()
-    story.add("harness", "passages", life=1, names=["fill.saved", "intents.saved", "fill.saved"])
+    names = ["fill.saved", "intents.saved", "fill.saved"]
+    story.add("harness", "passages", life=1, names=names, recovered=2)
     slugs = [str(kill) for kill in passage_kills(story.history())]
     assert slugs == ["passage.fill.saved.1", "passage.intents.saved.1", "passage.fill.saved.2"]
+    assert [str(kill) for kill in passage_kills(story.history(), recovery=True)] == slugs[:2]
 
 
 def test_what_the_broker_had_is_known_at_each_point() -> None:
