@@ -69,8 +69,8 @@ class Gate:
         try:
             with self._judged():
                 self.settle(sweep.judge_clean(), quietly=True)
-            trials = sweep.plan() if self._replay is None else (self._wanted_trial(sweep),)
-            self._take(sweep, share(trials, part, parts), whole=trials)
+                trials = sweep.plan() if self._replay is None else (self._wanted_trial(sweep),)
+                self._take(sweep, share(trials, part, parts), whole=trials)
         except UserError as error:
             pytest.fail(str(error), pytrace=False)
 
@@ -121,7 +121,8 @@ class Gate:
         return Depth(
             seed=self._seed,
             budget=option("crash_budget"),
-            depth=option("crash_depth"),
+            # A token says all that is to be done.
+            depth=option("crash_depth") if self._replay is None else 1,
             exhaustive=option("exhaustive"),
         )
 

@@ -178,10 +178,11 @@ class Sweep:
             yield from sample(deep_trials(last, self.recovery_of(last)), few or THIRDS, seed=seed)
 
     def recovery_of(self, trial: Trial) -> tuple[Kill, ...]:
-        """The points of the life after a trial's last crash until it is ready again.
+        """The points of the recovery from a trial's last crash.
 
-        What it does later belongs to the day: an entry that was lost twice, with a time of waiting
-        each, meets another price.
+        These are the system calls at the instant of the restart, and the failpoints that the bot
+        passes until it is ready. What it does later belongs to the day: an entry that was lost
+        twice, with a time of waiting each, meets another price.
         """
         life = len(trial.kills) + 1
         history = History.read(self._play(self._case(trial), learns=True))
@@ -200,6 +201,7 @@ class Sweep:
         Raises:
             HarnessError: the run could not be made at all.
         """
+        self._is_new = False
         result = self._run_or_tell(self._case(trial))
         self._is_new = result.verdict is Verdict.PASS and not result.foretold
         return result
@@ -219,7 +221,7 @@ class Sweep:
         return result
 
     def _crash_of(self, case: Case) -> str | None:
-        """The first crash of a case as a digest; None where nobody can stand at it and live."""
+        """The crash where a case branches off, as a digest; None where nobody stands and lives."""
         if not branches_off(case):
             return None
         if isinstance(case.crashes[self._life_of(case) - 1].point, WirePoint):
@@ -265,6 +267,7 @@ class Sweep:
         One of the two begins at the beginning and is played to its end. The other branches off
         where it can; where it can be told by what followed another crash, that is compared, too.
         """
+        self._is_new = False
         case = self._case(trial)
         others = [self._branch(case) or self._play(case)]
         if self._foretells:
